@@ -3,7 +3,7 @@
 use crate::block_parameter_rules::{BlockParameterKind, Presence, SiteCost};
 use crate::block_parameters::{BLOCK_PARAMETERS, BlockParameterLayout};
 use crate::config::ModelConfig;
-use crate::fcmae_config::DecoderConfig;
+use crate::decoder_config::DecoderConfig;
 use crate::response_norm::ResponseNorm;
 
 /// The layout of one block.
@@ -24,7 +24,7 @@ impl BlockLayout {
         Self { channels: model.widths[stage], response_norm, layer_scale }
     }
 
-    /// The blocks of a decoder.
+    /// The blocks of a decoder of ConvNeXt blocks.
     pub fn of_decoder(decoder: &DecoderConfig) -> Self {
         let DecoderConfig { response_norm, layer_scale, .. } = *decoder;
         Self { channels: decoder.width, response_norm, layer_scale }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::block_layout::BlockLayout;
 use crate::config::ModelConfig;
+use crate::decoder_cost::{decoder_macs, decoder_norms};
 use crate::error::ConfigError;
 use crate::fcmae_config::{EncoderKind, FcmaeConfig};
 use crate::image_size::ImageSize;
@@ -15,9 +16,9 @@ use crate::mask::{PatchGrid, usable_kept_count};
 pub struct Cost {
     /// Trainable values, head included.
     pub parameters: u64,
-    /// Multiply-adds of convolutions and linear layers, head included; no bias, norm, GELU or GRN. Of the alternatives to GRN
-    /// only the convolution of CBAM's gate counts: linear layers of gates, which run once an image, pools, powers and products
-    /// with gates do not.
+    /// Multiply-adds of convolutions, linear layers and attention, head included; no bias, norm, GELU or GRN. Of the
+    /// alternatives to GRN only the convolution of CBAM's gate counts: linear layers of gates, which run once an image, pools,
+    /// powers and products with gates do not.
     pub macs: u64,
     /// FLOPs as the paper counts them: `macs` plus 5 for every value that a LayerNorm puts out, one in the place of GRN
     /// included; other norms do not count. Of networks for segmentation and detection by the other rule of its Tables 7 and 6
@@ -79,13 +80,9 @@ pub fn pretraining_macs(
     let encoder = Cost::of(&ModelConfig { classes: 0, ..config.encoder.clone() }, height, width)?.macs;
     let encoder = match config.encoder_kind {
         EncoderKind::Sparse => encoder * kept / patches,
-        EncoderKind::MaskedDense | EncoderKind::Leaky => encoder,
+        EncoderKind::MaskedDense | EncoderKind::Leaky | EncoderKind::Tokens => encoder,
     };
-    let (width, depth) = (config.decoder.width as u64, config.decoder.depth as u64);
-    let decoder = kept * config.encoder.last_width() as u64 * width
-        + depth * patches * BlockLayout::of_decoder(&config.decoder).macs_per_site()
-        + (patches - kept) * width * config.values_per_patch() as u64;
-    Ok([encoder, decoder])
+    Ok([encoder, decoder_macs(config, patches, kept)])
 }
 
 /// Values that the LayerNorms of FCMAE put out on such an image: a sparse encoder has them at kept sites only.
@@ -100,10 +97,9 @@ pub(crate) fn pretraining_norms(
     let [_, encoder] = counts(&ModelConfig { classes: 0, ..config.encoder.clone() }, height, width)?;
     let encoder = match config.encoder_kind {
         EncoderKind::Sparse => encoder * kept / patches,
-        EncoderKind::MaskedDense | EncoderKind::Leaky => encoder,
+        EncoderKind::MaskedDense | EncoderKind::Leaky | EncoderKind::Tokens => encoder,
     };
-    let decoder = BlockLayout::of_decoder(&config.decoder).norm_outputs_per_site();
-    Ok(encoder + config.decoder.depth as u64 * patches * decoder)
+    Ok(encoder + patches * decoder_norms(&config.decoder))
 }
 
 /// Trainable values of a model, from its shapes.

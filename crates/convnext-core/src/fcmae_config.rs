@@ -1,15 +1,13 @@
-//! Architecture and objective of a masked autoencoder (paper section 3.1; docs/facts.md, "Decoder").
+//! Architecture and objective of a masked autoencoder (paper section 3.1).
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ModelConfig, check_layer_scale};
+use crate::config::ModelConfig;
+use crate::decoder_config::{DecoderConfig, DecoderKind};
 use crate::error::ConfigError;
-use crate::limits::{MAX_BLOCKS, MAX_CHANNELS};
-use crate::response_norm::ResponseNorm;
-use crate::stored_model::{StoredDecoder, StoredScale, norm_of, stored_norm};
 
 /// Treatment of removed patches in the encoder of FCMAE. It belongs to the architecture: the tensors are the
-/// same for each kind, but they are weights of another function.
+/// same for each kind but [`Self::Tokens`], but they are weights of another function.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EncoderKind {
@@ -22,39 +20,16 @@ pub enum EncoderKind {
     /// Removed patches are zeroed once after the stem, then plain dense layers run over all sites,
     /// so that information leaks: our reading of "without sparse convolution" in the paper's Table 1.
     Leaky,
+    /// A learned mask token stands at removed patches after the stem, then plain dense layers run over all sites, as in
+    /// SimMIM. The encoder itself fills the removed patches, so the decoder sees its features there as well, and has no
+    /// mask token of its own.
+    Tokens,
 }
 
-/// The decoder of FCMAE (paper section 3.1; docs/facts.md, "Decoder").
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(from = "StoredDecoder", into = "StoredDecoder")]
-pub struct DecoderConfig {
-    /// Number of blocks; 1 in the paper.
-    pub depth: usize,
-    /// Channels; 512 in the paper.
-    pub width: usize,
-    /// Normalisation of the hidden channels in the decoder's blocks.
-    pub response_norm: Option<ResponseNorm>,
-    /// Initial value of LayerScale in the decoder's blocks; `None` has none.
-    pub layer_scale: Option<f64>,
-}
-
-impl From<StoredDecoder> for DecoderConfig {
-    fn from(stored: StoredDecoder) -> Self {
-        Self {
-            depth: stored.depth,
-            width: stored.width,
-            response_norm: norm_of(stored.grn, stored.response_norm),
-            layer_scale: StoredScale::Switch(stored.layer_scale).initial(stored.layer_scale_init),
-        }
-    }
-}
-
-impl From<DecoderConfig> for StoredDecoder {
-    fn from(config: DecoderConfig) -> Self {
-        let DecoderConfig { depth, width, response_norm, layer_scale } = config;
-        let (grn, response_norm) = stored_norm(response_norm);
-        let (_, layer_scale_init) = StoredScale::of(layer_scale);
-        Self { depth, width, grn, response_norm, layer_scale: layer_scale.is_some(), layer_scale_init }
+impl EncoderKind {
+    /// `true` if the decoder sees the features of all patches, not only of the kept ones.
+    pub fn fills_removed_patches(self) -> bool {
+        self == Self::Tokens
     }
 }
 
@@ -106,9 +81,7 @@ impl FcmaeConfig {
     /// 512 channels (128 for encoders of at most 128 channels).
     pub fn new(mut encoder: ModelConfig) -> Self {
         encoder.classes = 0;
-        let width = if encoder.last_width() <= 128 { 128 } else { 512 };
-        let ModelConfig { response_norm, layer_scale, .. } = encoder;
-        let decoder = DecoderConfig { depth: 1, width, response_norm, layer_scale };
+        let decoder = DecoderConfig::new(DecoderKind::ConvNext, &encoder);
         Self { encoder, encoder_kind: EncoderKind::default(), decoder }
     }
 
@@ -124,14 +97,7 @@ impl FcmaeConfig {
     /// [`ConfigError::OutOfRange`] with the first value that does not fit.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.encoder.validate()?;
-        let out_of_range = |what, found, expected| Err(ConfigError::OutOfRange { what, found, expected });
-        if !(1..=MAX_BLOCKS).contains(&self.decoder.depth) {
-            return out_of_range("decoder depth", self.decoder.depth.to_string(), "from 1 to 1000");
-        }
-        if !(1..=MAX_CHANNELS).contains(&self.decoder.width) {
-            return out_of_range("decoder width", self.decoder.width.to_string(), "from 1 to 65536");
-        }
-        check_layer_scale(self.decoder.layer_scale)
+        self.decoder.validate(&self.encoder)
     }
 }
 
@@ -139,6 +105,7 @@ impl FcmaeConfig {
 mod tests {
     use super::*;
     use crate::block_parameter_rules::LAYER_SCALE_INIT;
+    use crate::response_norm::ResponseNorm;
     use crate::sizes::find_model;
 
     #[test]

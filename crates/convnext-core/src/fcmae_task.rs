@@ -5,16 +5,16 @@ use serde::{Deserialize, Serialize};
 use crate::config::ModelConfig;
 use crate::cost::Cost;
 use crate::cost::{pretraining_macs, pretraining_norms};
+use crate::decoder_config::DecoderConfig;
+use crate::decoder_tensors::decoder_tensors;
 use crate::error::ConfigError;
-use crate::fcmae_config::{DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective};
+use crate::fcmae_config::{EncoderKind, FcmaeConfig, FcmaeObjective};
 use crate::image_size::ImageSize;
 use crate::mask::PatchGrid;
 use crate::preprocessing::Preprocessing;
 use crate::tagged::Kind;
 use crate::task_metadata::TaskMetadata;
-use crate::tensors::{
-    ENCODER_PREFIX, TensorShape, backbone_tensors, decoder_block_tensors, decoder_end_tensors, trained_values,
-};
+use crate::tensors::{ENCODER_PREFIX, TensorShape, backbone_tensors, trained_values};
 
 /// Masked autoencoding: predicting removed patches from the others (paper section 3.1): the decoder behind the backbone, which is the encoder,
 /// and its training objective.
@@ -66,10 +66,9 @@ impl TaskMetadata for FcmaeTask {
 
     fn describe(&self, backbone: &ModelConfig) -> String {
         format!(
-            "masked autoencoder {} with a decoder of {} block(s) of {} channels, trained with mask ratio {} on {} patches",
+            "masked autoencoder {} with {}, trained with mask ratio {} on {} patches",
             backbone.name,
-            self.decoder.depth,
-            self.decoder.width,
+            self.decoder.describe(),
             self.mask_ratio,
             if self.normalize_target { "normalised" } else { "plain" }
         )
@@ -78,8 +77,7 @@ impl TaskMetadata for FcmaeTask {
     fn tensors(&self, backbone: &ModelConfig) -> Vec<TensorShape> {
         let config = self.config(backbone);
         let mut tensors = backbone_tensors(ENCODER_PREFIX, backbone);
-        tensors.extend(decoder_end_tensors(&config, config.values_per_patch()));
-        tensors.extend(decoder_block_tensors(&self.decoder));
+        tensors.extend(decoder_tensors(&config, config.values_per_patch()));
         tensors
     }
 

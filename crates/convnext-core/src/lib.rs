@@ -23,6 +23,9 @@ mod classification_task;
 mod config;
 mod cost;
 mod counted;
+mod decoder_config;
+mod decoder_cost;
+mod decoder_tensors;
 mod detection_cost;
 mod detection_task;
 mod detector_rules;
@@ -53,6 +56,7 @@ mod stored_preprocessing;
 mod tagged;
 mod task_metadata;
 mod tensors;
+mod unet_layout;
 mod upernet;
 mod value_range;
 
@@ -68,10 +72,12 @@ pub use classification_task::{ClassificationTask, classifier_tensors};
 pub use config::{Family, ModelConfig};
 pub use cost::{Cost, pretraining_macs};
 pub use counted::counted;
+pub use decoder_config::{DecoderConfig, DecoderKind};
+pub use decoder_tensors::{decoder_parameters, decoder_tensors};
 pub use detection_task::DetectionTask;
 pub use detector_rules::DetectorRules;
 pub use error::ConfigError;
-pub use fcmae_config::{DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective};
+pub use fcmae_config::{EncoderKind, FcmaeConfig, FcmaeObjective};
 pub use fcmae_task::FcmaeTask;
 pub use geometry::{Fit, Geometry};
 pub use image_size::{ImageSize, MAX_IMAGE_SIDE};
@@ -94,8 +100,9 @@ pub use sizes::{MODELS, ModelSize, find_model};
 pub use tagged::{Kind, Tagged};
 pub use task_metadata::{OutputActivation, TaskKind, TaskMetadata};
 pub use tensors::{
-    BATCH_COUNTER, ENCODER_PREFIX, TensorShape, backbone_tensors, decoder_block_tensors, decoder_end_tensors,
-    downsampling_weight, final_norm_tensors, head_tensors,
+    BATCH_COUNTER, ENCODER_PREFIX, TensorShape, backbone_tensors, downsampling_weight, final_norm_tensors,
+    head_tensors,
 };
+pub use unet_layout::UNetLayout;
 pub use upernet::{POOL_SCALES, UperNetConfig};
 pub use value_range::{Limits, ValueRange, are_sensible, format_limits};

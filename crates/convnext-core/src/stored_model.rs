@@ -39,6 +39,10 @@ pub(crate) struct StoredModel {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StoredDecoder {
+    #[serde(default, skip_serializing_if = "StoredDecoderKind::is_convnext")]
+    pub(crate) kind: StoredDecoderKind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) heads: Option<usize>,
     pub(crate) depth: usize,
     pub(crate) width: usize,
     pub(crate) grn: bool,
@@ -47,6 +51,26 @@ pub(crate) struct StoredDecoder {
     pub(crate) layer_scale: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) layer_scale_init: Option<f64>,
+}
+
+/// The kind of a decoder by name; files of the paper's decoder do not tell it.
+#[derive(Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum StoredDecoderKind {
+    #[default]
+    #[serde(rename = "convnext")]
+    ConvNext,
+    #[serde(rename = "unet")]
+    UNet,
+    #[serde(rename = "unet-no-skip")]
+    UNetNoSkip,
+    Transformer,
+}
+
+impl StoredDecoderKind {
+    fn is_convnext(&self) -> bool {
+        *self == Self::ConvNext
+    }
 }
 
 /// The normalisation by the switch of GRN and the name of another one.

@@ -6,7 +6,6 @@
 
 use crate::block_layout::BlockLayout;
 use crate::config::ModelConfig;
-use crate::fcmae_config::{DecoderConfig, FcmaeConfig};
 
 /// The name of a tensor with its shape, slowest axis first.
 pub type TensorShape = (String, Vec<usize>);
@@ -18,7 +17,7 @@ pub const ENCODER_PREFIX: &str = "encoder.";
 pub const BATCH_COUNTER: &str = "num_batches_tracked";
 
 /// Last parts of the names of a batch norm's running statistics.
-pub(crate) const RUNNING_STATISTICS: [&str; 2] = ["running_mean", "running_var"];
+const RUNNING_STATISTICS: [&str; 2] = ["running_mean", "running_var"];
 
 /// The tensors of the stem, the downsampling layers and the blocks, in the order of the model, each behind `prefix`.
 pub fn backbone_tensors(prefix: &str, model: &ModelConfig) -> Vec<TensorShape> {
@@ -68,25 +67,8 @@ pub fn head_tensors(model: &ModelConfig) -> [TensorShape; 2] {
     ]
 }
 
-/// The tensors around an autoencoder's encoder and decoder, for this many values of a patch.
-pub fn decoder_end_tensors(fcmae: &FcmaeConfig, values: usize) -> [TensorShape; 5] {
-    let width = fcmae.decoder.width;
-    [
-        ("mask_token".into(), vec![1, width, 1, 1]),
-        ("proj.weight".into(), vec![width, fcmae.encoder.last_width(), 1, 1]),
-        ("proj.bias".into(), vec![width]),
-        ("pred.weight".into(), vec![values, width, 1, 1]),
-        ("pred.bias".into(), vec![values]),
-    ]
-}
-
-/// The tensors of the decoder's blocks.
-pub fn decoder_block_tensors(decoder: &DecoderConfig) -> Vec<TensorShape> {
-    let block = |index| block_tensors(&format!("decoder.{index}"), BlockLayout::of_decoder(decoder));
-    (0..decoder.depth).flat_map(block).collect()
-}
-
-fn block_tensors(name: &str, block: BlockLayout) -> Vec<TensorShape> {
+/// The tensors of a ConvNeXt block.
+pub(crate) fn block_tensors(name: &str, block: BlockLayout) -> Vec<TensorShape> {
     block.rows().map(|row| (row.parameter.in_block(name), row.shape(block.channels))).collect()
 }
 
@@ -102,7 +84,17 @@ pub(crate) fn trained_values(tensors: impl IntoIterator<Item = TensorShape>) -> 
     trained.map(|(_, shape)| shape.iter().product::<usize>() as u64).sum()
 }
 
-fn affine(name: &str, shape: Vec<usize>) -> [TensorShape; 2] {
+/// A convolution without bias and its batch norm.
+pub(crate) fn conv_norm_tensors(name: &str, shape: [usize; 4]) -> Vec<TensorShape> {
+    let mut tensors = vec![(format!("{name}.conv.weight"), shape.to_vec())];
+    let vectors = ["weight", "bias"].into_iter().chain(RUNNING_STATISTICS);
+    tensors.extend(vectors.map(|leaf| (format!("{name}.bn.{leaf}"), vec![shape[0]])));
+    tensors.push((format!("{name}.bn.{BATCH_COUNTER}"), Vec::new()));
+    tensors
+}
+
+/// A weight and a bias of this shape.
+pub(crate) fn affine(name: &str, shape: Vec<usize>) -> [TensorShape; 2] {
     [(format!("{name}.weight"), shape.clone()), (format!("{name}.bias"), shape)]
 }
 

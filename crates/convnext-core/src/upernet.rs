@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::ModelConfig;
 use crate::error::ConfigError;
 use crate::limits::{MAX_CHANNELS, STAGES};
-use crate::tensors::{BATCH_COUNTER, RUNNING_STATISTICS, TensorShape};
+use crate::tensors::{TensorShape, conv_norm_tensors};
 
 /// Cells along each side of the maps of the pyramid pooling module.
 pub const POOL_SCALES: [usize; 4] = [1, 2, 3, 6];
@@ -60,33 +60,24 @@ impl UperNetConfig {
         let last = widths[STAGES - 1];
         let at = |name: String| format!("decode_head.{name}");
         for index in 0..POOL_SCALES.len() {
-            tensors.extend(conv_norm(&at(format!("psp_modules.{index}.1")), [head, last, 1, 1]));
+            tensors.extend(conv_norm_tensors(&at(format!("psp_modules.{index}.1")), [head, last, 1, 1]));
         }
         let pooled = last + POOL_SCALES.len() * head;
-        tensors.extend(conv_norm(&at("bottleneck".into()), [head, pooled, 3, 3]));
+        tensors.extend(conv_norm_tensors(&at("bottleneck".into()), [head, pooled, 3, 3]));
         for (stage, width) in widths.into_iter().take(STAGES - 1).enumerate() {
-            tensors.extend(conv_norm(&at(format!("lateral_convs.{stage}")), [head, width, 1, 1]));
+            tensors.extend(conv_norm_tensors(&at(format!("lateral_convs.{stage}")), [head, width, 1, 1]));
         }
         for stage in 0..STAGES - 1 {
-            tensors.extend(conv_norm(&at(format!("fpn_convs.{stage}")), [head, head, 3, 3]));
+            tensors.extend(conv_norm_tensors(&at(format!("fpn_convs.{stage}")), [head, head, 3, 3]));
         }
-        tensors.extend(conv_norm(&at("fpn_bottleneck".into()), [head, STAGES * head, 3, 3]));
+        tensors.extend(conv_norm_tensors(&at("fpn_bottleneck".into()), [head, STAGES * head, 3, 3]));
         tensors.extend(classifier("decode_head", classes, head));
         if let Some(width) = self.auxiliary_width {
-            tensors.extend(conv_norm("auxiliary_head.convs.0", [width, widths[STAGES - 2], 3, 3]));
+            tensors.extend(conv_norm_tensors("auxiliary_head.convs.0", [width, widths[STAGES - 2], 3, 3]));
             tensors.extend(classifier("auxiliary_head", classes, width));
         }
         tensors
     }
-}
-
-/// A convolution without bias and its batch norm.
-fn conv_norm(name: &str, shape: [usize; 4]) -> Vec<TensorShape> {
-    let mut tensors = vec![(format!("{name}.conv.weight"), shape.to_vec())];
-    let vectors = ["weight", "bias"].into_iter().chain(RUNNING_STATISTICS);
-    tensors.extend(vectors.map(|leaf| (format!("{name}.bn.{leaf}"), vec![shape[0]])));
-    tensors.push((format!("{name}.bn.{BATCH_COUNTER}"), Vec::new()));
-    tensors
 }
 
 /// The 1x1 convolution to the classes.

@@ -104,12 +104,38 @@ impl BatchNorm {
     /// # Errors
     /// [`ModelError::OneValue`] when there is but one row, whose variance would be 0.
     pub fn forward_training(&self, maps: &FeatureMaps) -> Result<(FeatureMaps, BatchStatistics), ModelError> {
-        let [count, _] = maps.rows.dims();
-        if count < 2 {
-            return Err(ModelError::OneValue { layer: self.name.clone() });
-        }
+        let count = self.count_rows(maps)?;
         let (rows, mean, biased) = batch_norm_relu(maps.rows.clone(), self.weight.val(), self.bias.val());
+        Ok((maps.with_rows(rows), self.statistics(count, mean, biased)))
+    }
+
+    /// The same without ReLU: what the operation cuts off below 0 is what it puts out for the negative weight and bias.
+    ///
+    /// # Shapes
+    /// - maps, output: rows `[R, C]`
+    ///
+    /// # Errors
+    /// As [`Self::forward_training`].
+    pub fn forward_training_plain(
+        &self,
+        maps: &FeatureMaps,
+    ) -> Result<(FeatureMaps, BatchStatistics), ModelError> {
+        let count = self.count_rows(maps)?;
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        let (above, mean, biased) = batch_norm_relu(maps.rows.clone(), weight.clone(), bias.clone());
+        let (below, ..) = batch_norm_relu(maps.rows.clone(), weight.neg(), bias.neg());
+        Ok((maps.with_rows(above - below), self.statistics(count, mean, biased)))
+    }
+
+    /// The rows of these maps, two at least.
+    fn count_rows(&self, maps: &FeatureMaps) -> Result<usize, ModelError> {
+        let [count, _] = maps.rows.dims();
+        if count < 2 { Err(ModelError::OneValue { layer: self.name.clone() }) } else { Ok(count) }
+    }
+
+    /// The statistics of a batch of so many rows, by their biased variance.
+    fn statistics(&self, count: usize, mean: Tensor<1>, biased: Tensor<1>) -> BatchStatistics {
         let variance = biased * (count as f64 / (count - 1) as f64);
-        Ok((maps.with_rows(rows), BatchStatistics { name: self.name.clone(), mean, variance }))
+        BatchStatistics { name: self.name.clone(), mean, variance }
     }
 }

@@ -79,6 +79,16 @@ impl Conv2d {
         self.convolve(maps, self.weight.val(), epilogue, self.settings.packing.clone())
     }
 
+    /// The same with another weight of its shape in place of its own, which is packed anew.
+    pub(crate) fn forward_weight_with(
+        &self,
+        maps: &FeatureMaps,
+        weight: Tensor<4>,
+        epilogue: Epilogue<Dispatch>,
+    ) -> FeatureMaps {
+        self.convolve(maps, weight, epilogue, PackingCache::default())
+    }
+
     /// The same for maps side by side, those behind the first resized bilinearly to its size, with another weight in place
     /// of its own. The kernel is 3x3 and keeps the size of the maps.
     pub(crate) fn forward_pyramid_with(

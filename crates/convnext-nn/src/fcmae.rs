@@ -6,37 +6,38 @@
 
 use burn::module::Param;
 use burn::prelude::*;
-use convnext_core::{BlockLayout, EncoderKind, FcmaeConfig, FcmaeObjective, Mask, PatchGrid, STAGES, Seed};
-use convnext_kernels::{PatchedImages, Precision, Sites};
+use convnext_core::{FcmaeConfig, FcmaeObjective, Mask, PatchGrid, STAGES, Seed, UNetLayout};
+use convnext_kernels::{PatchedImages, Precision};
 
 use crate::backbone::Backbone;
 use crate::batch_norm::BatchStatistics;
-use crate::block::Block;
-use crate::drop_path::DropPath;
+use crate::decoder::Decoder;
+use crate::encoded_stages::EncodedStages;
+use crate::encoding::encode_stages;
 use crate::error::ModelError;
-use crate::feature_maps::map_to_rows;
 use crate::layers::Convolution;
-use crate::masked_dense::forward_masked_dense;
 use crate::ops::block_plan::Activations;
 use crate::ops::gather::gather;
 use crate::ops::patch_loss::{PatchLossPlan, patch_loss};
 use crate::parameters::Scope;
 use crate::patches::{PatchStatistics, images_to_patches, patches_to_images};
-use crate::site_map::{SiteMap, SitePyramid};
-use crate::site_map::{common_grid, index_tensor};
+use crate::site_map::{SitePyramid, common_grid, index_tensor};
 
 /// An encoder of the kept patches and a decoder that predicts the removed ones.
 #[derive(Module, Debug)]
 pub struct Fcmae {
     /// The encoder.
     pub encoder: Backbone,
+    /// The encoder's input at removed patches after the stem, `[1, C_0, 1, 1]`, of an encoder with tokens.
+    pub encoder_token: Option<Param<Tensor<4>>>,
     /// From C_3 to D channels, weight `[D, C_3, 1, 1]`.
     pub proj: Convolution,
-    /// The decoder's input at removed patches, `[1, D, 1, 1]`.
-    pub mask_token: Param<Tensor<4>>,
-    /// The decoder's blocks.
-    pub decoder: Vec<Block>,
-    /// From D channels to the values of a patch, weight `[V, D, 1, 1]`.
+    /// The decoder's input at removed patches, `[1, D, 1, 1]`; none behind an encoder with tokens, which fills them itself.
+    pub mask_token: Option<Param<Tensor<4>>>,
+    /// The decoder's layers.
+    pub decoder: Decoder,
+    /// From the channels of the decoder's map to the values of a patch or of a pixel, weight `[V, D, 1, 1]` or
+    /// `[channels, D / patch, 1, 1]`.
     pub pred: Convolution,
     #[module(skip)]
     config: FcmaeConfig,
@@ -61,14 +62,18 @@ impl Fcmae {
         config.validate()?;
         let scope = Scope::root(seed, device);
         let width = config.decoder.width;
-        let layout = BlockLayout::of_decoder(&config.decoder);
-        let block = |index| Block::new(layout, &scope.at("decoder").at(index));
+        let fills = config.encoder_kind.fills_removed_patches();
+        let [outputs, inputs] = match config.decoder.kind.is_unet() {
+            true => [config.encoder.input_channels, UNetLayout::of(config).last_width()],
+            false => [config.values_per_patch(), width],
+        };
         Ok(Self {
             encoder: Backbone::new(&config.encoder, &scope.at("encoder")),
+            encoder_token: fills.then(|| scope.weight("encoder_token", [1, config.encoder.widths[0], 1, 1])),
             proj: Convolution::new([width, config.encoder.last_width(), 1, 1], &scope.at("proj")),
-            mask_token: scope.weight("mask_token", [1, width, 1, 1]),
-            decoder: (0..config.decoder.depth).map(block).collect(),
-            pred: Convolution::new([config.values_per_patch(), width, 1, 1], &scope.at("pred")),
+            mask_token: (!fills).then(|| scope.weight("mask_token", [1, width, 1, 1])),
+            decoder: Decoder::new(config, &scope.at("decoder")),
+            pred: Convolution::new([outputs, inputs, 1, 1], &scope.at("pred")),
             config: config.clone(),
         })
     }
@@ -81,23 +86,26 @@ impl Fcmae {
     /// The same model with this setting of the blocks' saved activations.
     #[must_use]
     pub fn with_activations(self, activations: Activations) -> Self {
-        let decoder = self.decoder.into_iter().map(|block| block.with_activations(activations)).collect();
-        Self { encoder: self.encoder.with_activations(activations), decoder, ..self }
+        let (encoder, decoder) = (self.encoder, self.decoder);
+        Self {
+            encoder: encoder.with_activations(activations),
+            decoder: decoder.with_activations(activations),
+            ..self
+        }
     }
 
-    /// The same model with this precision of all linear layers on the CPU.
+    /// The same model with this precision of all linear layers and convolutions on the CPU.
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
-        let decoder = self.decoder.into_iter().map(|block| block.with_precision(precision)).collect();
+        let decoder = self.decoder.with_precision(precision);
         let encoder = self.encoder.with_precision(precision);
         let [proj, pred] = [self.proj, self.pred].map(|layer| layer.with_precision(precision));
         Self { encoder, proj, decoder, pred, ..self }
     }
 
-    /// Takes what batch norms in the place of GRN saw in the last training batch, block by block.
+    /// Takes what batch norms, in the place of GRN or of a UNet, saw in the last training batch, in the order of the layers.
     pub fn take_statistics(&self) -> Vec<BatchStatistics> {
-        let decoder = self.decoder.iter().filter_map(Block::take_statistics);
-        self.encoder.take_statistics().into_iter().chain(decoder).collect()
+        [self.encoder.take_statistics(), self.decoder.layers().take_statistics()].concat()
     }
 
     /// Encodes the kept patches, predicts the removed ones and compares them with the pixels.
@@ -107,17 +115,15 @@ impl Fcmae {
     /// - masks: one for each image, all keeping the same number of patches
     ///
     /// # Errors
-    /// [`ModelError`] when the masks do not fit the images or each other.
+    /// [`ModelError`] when the masks do not fit the images or each other, or a batch norm would learn from one site.
     pub fn forward(
         &self,
         images: Tensor<4>,
         masks: &[Mask],
         objective: FcmaeObjective,
     ) -> Result<FcmaeOutput, ModelError> {
-        self.check_masks(&images, masks)?;
-        let encoded = self.encode_checked(images.clone(), masks)?;
+        let predictions = self.decode(&self.encode_stages(images.clone(), masks)?, masks)?;
         let removed = index_tensor(&removed_positions(masks), &images.device());
-        let predictions = self.predict(encoded, masks, removed.clone())?;
         let [_, channels, height, width] = images.dims();
         let patch = self.config.encoder.patch_size();
         let plan = PatchLossPlan {
@@ -137,69 +143,47 @@ impl Fcmae {
     /// # Errors
     /// [`ModelError`] when the masks do not fit the images or each other.
     pub fn encode(&self, images: Tensor<4>, masks: &[Mask]) -> Result<Tensor<2>, ModelError> {
-        self.check_masks(&images, masks)?;
-        self.encode_checked(images, masks)
+        let device = images.device();
+        let rows = self.encode_stages(images, masks)?.rows(STAGES - 1);
+        if !self.config.encoder_kind.fills_removed_patches() {
+            return Ok(rows);
+        }
+        Ok(SitePyramid::masked(masks, &device)?.stage(STAGES - 1).gather(rows))
     }
 
-    /// [`Self::encode`] for masks that were checked.
-    fn encode_checked(&self, images: Tensor<4>, masks: &[Mask]) -> Result<Tensor<2>, ModelError> {
-        let device = images.device();
-        let kept = SitePyramid::masked(masks, &device)?;
-        match self.config.encoder_kind {
-            EncoderKind::Sparse => {
-                let [.., rows] = self.encoder.forward(images, &kept, &DropPath::none())?;
-                Ok(rows)
-            }
-            EncoderKind::MaskedDense => {
-                self.encoder.check_statistics(&kept, &device)?;
-                let [.., map] = forward_masked_dense(&self.encoder, images, masks)?;
-                Ok(kept.stage(STAGES - 1).gather(map_to_rows(map)))
-            }
-            EncoderKind::Leaky => {
-                // A dense encoder on zeroed input: information leaks into removed sites and back.
-                let [count, _, height, width] = images.dims();
-                let all = SitePyramid::dense(&self.config.encoder, count, height, width, &device)?;
-                self.encoder.check_channels(&images)?;
-                let stem = self.encoder.forward_stem(images, all.stage(0));
-                let zeroed = stem * keep_column(masks, 1 << (STAGES - 1), &device);
-                let [.., rows] = self.encoder.forward_stages(zeroed, &all, &DropPath::none());
-                Ok(kept.stage(STAGES - 1).gather(rows))
-            }
-        }
+    /// The encoder's features of all four stages, as [`Self::decode`] takes them.
+    ///
+    /// # Shapes
+    /// - images: `[N, channels, height, width]`
+    ///
+    /// # Errors
+    /// [`ModelError`] when the masks do not fit the images or each other.
+    pub fn encode_stages(&self, images: Tensor<4>, masks: &[Mask]) -> Result<EncodedStages, ModelError> {
+        self.check_masks(&images, masks)?;
+        let token = self.encoder_token.as_ref().map(Param::val);
+        encode_stages(&self.encoder, token, &self.config, images, masks)
     }
 
     /// Predicts the removed patches: the prediction layer runs only there.
     ///
     /// # Shapes
-    /// - encoded: `[N * K, C_3]`
     /// - output: `[N * R, V]`
     ///
     /// # Errors
-    /// [`ModelError`] when the masks do not fit each other.
-    pub fn decode(&self, encoded: Tensor<2>, masks: &[Mask]) -> Result<Tensor<2>, ModelError> {
-        let removed = index_tensor(&removed_positions(masks), &encoded.device());
-        self.predict(encoded, masks, removed)
-    }
-
-    /// [`Self::decode`] for the indices of the removed patches, `[N * R]`.
-    fn predict(
-        &self,
-        encoded: Tensor<2>,
-        masks: &[Mask],
-        removed: Tensor<1, Int>,
-    ) -> Result<Tensor<2>, ModelError> {
-        let device = encoded.device();
+    /// [`ModelError`] when the masks do not fit each other, or a batch norm would learn from one site.
+    pub fn decode(&self, encoded: &EncodedStages, masks: &[Mask]) -> Result<Tensor<2>, ModelError> {
         let [rows, columns] = common_grid(masks)?;
-        let map = SiteMap::new(Sites::dense(masks.len(), rows, columns)?, &device);
-        let projected = self.proj.forward_patches(encoded);
-        let [kept, width] = projected.dims();
-        let token = self.mask_token.val().reshape([1, width]);
-        let sources = index_tensor(&token_sources(masks, kept), &device);
-        let mut features = gather(Tensor::cat(vec![projected, token], 0), sources);
-        for block in &self.decoder {
-            features = block.forward(features, &map, None);
-        }
-        Ok(self.pred.forward_patches(gather(features, removed)))
+        let last = STAGES - 1;
+        let projected = self.proj.forward_patches(encoded.rows(last));
+        let patches = encoded.fill(last, projected, self.mask_token.as_ref().map(Param::val));
+        let maps = self.decoder.layers().forward(patches, encoded)?;
+        let device = maps.rows.device();
+        // Sites of the decoder's map along a side of a patch: 1, or as many as it has pixels.
+        let side = maps.height / rows;
+        let patches = removed_positions(masks);
+        let places = removed_sites(&patches, columns, side);
+        let predicted = self.pred.forward_patches(gather(maps.rows, index_tensor(&places, &device)));
+        Ok(predicted.reshape([patches.len(), self.config.values_per_patch()]))
     }
 
     /// The images with every removed patch replaced by its prediction. Normalised predictions are
@@ -253,26 +237,31 @@ impl Fcmae {
     }
 }
 
-/// For every patch of every image, the decoder's input as an index into (kept rows, then the mask token).
-fn token_sources(masks: &[Mask], token_row: usize) -> Vec<usize> {
-    let mut next = 0;
-    let mut source = |kept: bool| {
-        next += usize::from(kept);
-        if kept { next - 1 } else { token_row }
-    };
-    masks.iter().flat_map(Mask::keeps).map(&mut source).collect()
-}
-
 /// Indices of the removed patches among all patches of the batch.
 fn removed_positions(masks: &[Mask]) -> Vec<usize> {
     let keeps = masks.iter().flat_map(Mask::keeps);
     keeps.enumerate().filter(|(_, kept)| !kept).map(|(position, _)| position).collect()
 }
 
-/// 1 at rows of kept patches and 0 elsewhere, `[N * H * W, 1]`.
-fn keep_column(masks: &[Mask], scale: usize, device: &Device) -> Tensor<2> {
-    let values: Vec<f32> =
-        masks.iter().flat_map(|mask| mask.upsample(scale)).map(|kept| f32::from(u8::from(kept))).collect();
-    let count = values.len();
-    Tensor::from_data(TensorData::new(values, [count, 1]), device)
+/// For these patches among all of the batch, the rows of their sites on maps of `side` x `side` sites for each patch, in
+/// the order (patch, y, x).
+fn removed_sites(patches: &[usize], columns: usize, side: usize) -> Vec<usize> {
+    let of_patch = |&patch: &usize| {
+        let (row, column) = (patch / columns, patch % columns);
+        let line = move |y: usize| ((row * side + y) * columns + column) * side;
+        (0..side).flat_map(move |y| line(y)..line(y) + side)
+    };
+    patches.iter().flat_map(of_patch).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sites_of_patches_are_found_line_by_line() {
+        assert_eq!(removed_sites(&[1, 5, 8], 3, 1), [1, 5, 8]);
+        // Two images of 1 x 2 patches, each of 2 x 2 sites: maps of 2 x 4.
+        assert_eq!(removed_sites(&[1, 2], 2, 2), [2, 3, 6, 7, 8, 9, 12, 13]);
+    }
 }

@@ -1,5 +1,7 @@
 //! The layers with parameters, in PyTorch's layouts and under its names.
 
+use std::f64::consts::SQRT_2;
+
 use burn::module::Param;
 use burn::prelude::*;
 use convnext_kernels::Precision;
@@ -125,4 +127,10 @@ pub struct Grn {
     pub gamma: Param<Tensor<4>>,
     /// Shift, `[1, 1, 1, 4C]`.
     pub beta: Param<Tensor<4>>,
+}
+
+/// GELU with erf and its exact gradient: Burn's own is exact on the CPU only (see `ops/reference.rs`).
+pub(crate) fn exact_gelu<const D: usize>(values: Tensor<D>) -> Tensor<D> {
+    let erf = (values.clone() / SQRT_2).erf();
+    values * 0.5 * (erf + 1.0)
 }

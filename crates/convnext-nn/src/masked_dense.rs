@@ -3,8 +3,6 @@
 //!
 //! It shares only the parameters with the implementation on rows, so that it is an independent reference.
 
-use std::f64::consts::SQRT_2;
-
 use burn::prelude::*;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
@@ -13,7 +11,7 @@ use convnext_core::{DEPTHWISE_KERNEL_SIZE, Mask, STAGES};
 use crate::backbone::Backbone;
 use crate::block::Block;
 use crate::error::ModelError;
-use crate::layers::Convolution;
+use crate::layers::{Convolution, exact_gelu};
 use crate::masked_response::{masked_response_norm, norm_channels, per_channel};
 
 /// The feature maps of all four stages. Values at sites of removed patches are undefined.
@@ -84,12 +82,6 @@ fn block_forward(block: &Block, map: Tensor<4>, keep: Option<&Tensor<4>>) -> Ten
         Some(gamma) => branch * per_channel(gamma.val()),
     };
     map + branch
-}
-
-/// GELU with erf and its exact gradient: Burn's own is exact on the CPU only (see `ops/reference.rs`).
-fn exact_gelu(map: Tensor<4>) -> Tensor<4> {
-    let erf = (map.clone() / SQRT_2).erf();
-    map * 0.5 * (erf + 1.0)
 }
 
 fn convolve(layer: &Convolution, map: Tensor<4>, stride: usize) -> Tensor<4> {

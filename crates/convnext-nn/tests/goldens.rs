@@ -10,8 +10,8 @@ use common::device::test_device;
 use common::golden::{self, ClassifierGolden, FcmaeGolden, ModelGolden, Sketch};
 use common::{gradients_by_name, ruled};
 use convnext_core::{
-    DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective, LAYER_SCALE_INIT, Mask, ModelConfig, PatchGrid,
-    ResponseNorm, Seed,
+    DecoderConfig, DecoderKind, EncoderKind, FcmaeConfig, FcmaeObjective, LAYER_SCALE_INIT, Mask,
+    ModelConfig, PatchGrid, ResponseNorm, Seed,
 };
 use convnext_nn::{ConvNext, DropPath, Fcmae, tensor_values};
 
@@ -74,6 +74,7 @@ fn masked_autoencoders_agree_with_pytorch() {
     for case in golden::all::<FcmaeGolden>("fcmae") {
         let name = &case.name;
         let decoder = DecoderConfig {
+            kind: DecoderKind::ConvNext,
             depth: case.decoder.depth,
             width: case.decoder.width,
             response_norm: case.decoder.grn.then_some(ResponseNorm::Grn),

@@ -1,15 +1,18 @@
 //! Will a training fit into memory? Better asked before the first step than answered by the system.
 
 mod activation_values;
+mod decoder_values;
 
 use burn::tensor::Device;
 use convnext_core::{
-    BlockLayout, ConfigError, Cost, FcmaeConfig, ImageSize, ModelConfig, PatchGrid, usable_kept_count,
+    ConfigError, Cost, EncoderKind, FcmaeConfig, ImageSize, ModelConfig, PatchGrid, decoder_parameters,
+    usable_kept_count,
 };
 use convnext_nn::{Activations, Precision, is_cpu};
 use sysinfo::System;
 
 use self::activation_values::{ActivationValues, BlockMemory};
+use self::decoder_values::with_decoder;
 use crate::error::TrainError;
 use crate::recipe::finetune_recipe::FinetuneRecipe;
 use crate::recipe::pretrain_recipe::PretrainRecipe;
@@ -54,7 +57,7 @@ pub struct BesideBackbone {
 }
 
 impl MemoryEstimate {
-    /// The need of a pre-training: the encoder sees the kept sites, the decoder one site a patch.
+    /// The need of a pre-training: a sparse encoder sees the kept sites, the decoder one site a patch, a UNet pixels too.
     ///
     /// # Errors
     /// [`ConfigError`] when images or mask ratio do not fit the model.
@@ -67,22 +70,18 @@ impl MemoryEstimate {
         let size = recipe.input.image_size;
         let grid = PatchGrid::of_image(&config.encoder, size.height, size.width)?;
         let kept = usable_kept_count(grid.patches(), recipe.masking.ratio)?;
-        let share = kept as f64 / grid.patches() as f64;
-        let batch = recipe.training.batch_size as u64;
-        let (width, depth) = (config.decoder.width as u64, config.decoder.depth as u64);
-        let values_per_patch = config.values_per_patch() as u64;
-        let decoder = width * (config.encoder.last_width() as u64 + values_per_patch)
-            + depth * BlockLayout::of_decoder(&config.decoder).parameters();
-        let patches = batch * grid.patches() as u64;
-        let blocks = |norm| BlockMemory::of(norm, memory, precision);
-        let of_encoder = blocks(config.encoder.response_norm);
-        let need = ActivationValues::of_encoder(&config.encoder, size, batch, share, of_encoder)?.and_blocks(
-            depth,
-            patches,
-            width,
-            blocks(config.decoder.response_norm),
-        );
-        let predictions = PREDICTION_COPIES * patches * values_per_patch;
+        // A dense encoder computes everywhere.
+        let share = match config.encoder_kind {
+            EncoderKind::Sparse => kept as f64 / grid.patches() as f64,
+            EncoderKind::MaskedDense | EncoderKind::Leaky | EncoderKind::Tokens => 1.0,
+        };
+        let (batch, patches) = (recipe.training.batch_size as u64, grid.patches() as u64);
+        let of_encoder = BlockMemory::of(config.encoder.response_norm, memory, precision);
+        let of_decoder = BlockMemory::of(config.decoder.response_norm, memory, precision);
+        let need = ActivationValues::of_encoder(&config.encoder, size, batch, share, of_encoder)?;
+        let need = with_decoder(need, config, [batch, patches], of_decoder);
+        let predictions = PREDICTION_COPIES * batch * patches * config.values_per_patch() as u64;
+        let decoder = decoder_parameters(config);
         Self::sum(&config.encoder, size, decoder, need.values() + predictions, &recipe.training)
     }
 

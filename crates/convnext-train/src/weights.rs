@@ -209,7 +209,8 @@ const HEAD: &str = "head.weight";
 const BACKBONE_PARTS: [&str; 2] = ["downsample_layers.", "stages."];
 
 /// Parts that a run may start without.
-const OPTIONAL_PARTS: [&str; 6] = ["norm.", "head.", "mask_token", "proj.", "decoder.", "pred."];
+const OPTIONAL_PARTS: [&str; 7] =
+    ["norm.", "head.", "encoder_token", "mask_token", "proj.", "decoder.", "pred."];
 
 /// Gives `model` the values of `arrays`, whether either is a classifier (names as in `stages.0...`) or an
 /// autoencoder (`encoder.stages.0...`). What stays fresh, and what is not used, is logged by name.

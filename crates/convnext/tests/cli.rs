@@ -26,6 +26,7 @@ mod cli {
     mod classifying;
     mod converting;
     mod data;
+    mod decoders;
     mod detecting;
     mod detectors_of_others;
     mod devices;

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use convnext_core::{
-    BlockParameter, ClassNames, DecoderConfig, DetectionTask, DetectorRules, ENCODER_PREFIX, EncoderKind,
-    FcmaeConfig, FcmaeObjective, Fit, Geometry, Interpolation, LAYER_SCALE_INIT, MODELS, MaskRcnnConfig,
-    ModelConfig, Preprocessing, ResponseNorm, STAGES, SegmentationTask, TensorShape, UperNetConfig,
-    WeightMetadata, backbone_tensors, decoder_block_tensors, decoder_end_tensors, final_norm_tensors,
-    head_tensors,
+    BlockParameter, ClassNames, DecoderConfig, DecoderKind, DetectionTask, DetectorRules, ENCODER_PREFIX,
+    EncoderKind, FcmaeConfig, FcmaeObjective, Fit, Geometry, Interpolation, LAYER_SCALE_INIT, MODELS,
+    MaskRcnnConfig, ModelConfig, Preprocessing, ResponseNorm, STAGES, SegmentationTask, TensorShape,
+    UperNetConfig, WeightMetadata, backbone_tensors, decoder_tensors, final_norm_tensors, head_tensors,
 };
 
 use crate::error::{IoError, bad_tensor};
@@ -168,6 +167,7 @@ impl Found<'_> {
         let encoder = self.backbone(ENCODER_PREFIX)?;
         let [width, ..] = self.axes::<4>("proj.weight")?;
         let decoder = DecoderConfig {
+            kind: DecoderKind::ConvNext,
             depth: self.count_blocks("decoder")?,
             width,
             response_norm: self.response_norm("decoder.0"),
@@ -176,8 +176,7 @@ impl Found<'_> {
         let fcmae = FcmaeConfig { encoder, encoder_kind: EncoderKind::Sparse, decoder };
         let values = self.values_per_patch(&fcmae.encoder)?;
         let mut expected = backbone_tensors(ENCODER_PREFIX, &fcmae.encoder);
-        expected.extend(decoder_end_tensors(&fcmae, values));
-        expected.extend(decoder_block_tensors(&fcmae.decoder));
+        expected.extend(decoder_tensors(&fcmae, values));
         Ok((Model::Fcmae(fcmae), expected))
     }
 

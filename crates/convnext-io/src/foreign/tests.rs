@@ -1,6 +1,6 @@
 use convnext_core::{
-    DecoderConfig, FcmaeConfig, FcmaeObjective, LAYER_SCALE_INIT, MODELS, ModelConfig, Preprocessing, Tagged,
-    WeightMetadata, backbone_tensors, classifier_tensors, find_model,
+    DecoderConfig, DecoderKind, FcmaeConfig, FcmaeObjective, LAYER_SCALE_INIT, MODELS, ModelConfig,
+    Preprocessing, Tagged, WeightMetadata, backbone_tensors, classifier_tensors, find_model,
 };
 
 use super::*;
@@ -47,8 +47,13 @@ fn the_configuration_is_inferred_and_the_tensors_are_unchanged() {
     let v1 = ModelConfig { response_norm: None, layer_scale: Some(LAYER_SCALE_INIT), ..small() };
     let both = ModelConfig { layer_scale: Some(LAYER_SCALE_INIT), ..small() };
     let neither = ModelConfig { response_norm: None, ..small() };
-    let decoder =
-        DecoderConfig { depth: 3, width: 6, response_norm: None, layer_scale: Some(LAYER_SCALE_INIT) };
+    let decoder = DecoderConfig {
+        kind: DecoderKind::ConvNext,
+        depth: 3,
+        width: 6,
+        response_norm: None,
+        layer_scale: Some(LAYER_SCALE_INIT),
+    };
     let fcmae = FcmaeConfig { decoder, ..FcmaeConfig::new(ModelConfig { input_channels: 2, ..small() }) };
     let cases = [
         (classifier(small()), 32),

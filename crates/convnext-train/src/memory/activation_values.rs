@@ -86,6 +86,11 @@ impl ActivationValues {
         }
     }
 
+    /// Adds layers that save so many values, and hold so many more at work.
+    pub(super) fn and_layers(self, saved: u64, working: u64) -> Self {
+        Self { saved: self.saved.saturating_add(saved), largest: self.largest.max(working) }
+    }
+
     /// The sum of both.
     pub(super) fn values(&self) -> u64 {
         self.saved.saturating_add(self.largest)

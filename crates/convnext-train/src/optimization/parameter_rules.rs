@@ -68,16 +68,21 @@ impl ParameterRules {
 }
 
 /// `true` for parameters that weight decay applies to: in blocks as their table says, elsewhere none of one
-/// dimension and no bias; GRN's parameters and the mask token only with `decay_grn_and_mask_token` (facts C1,
+/// dimension and no bias; GRN's parameters and mask tokens only with `decay_grn_and_mask_token` (facts C1,
 /// D2: the release decays them in pre-training by accident of their shapes, its author advises against it).
 pub fn decays(name: &str, shape: &[usize], decay_grn_and_mask_token: bool) -> bool {
     match BlockParameter::of_name(name).map(|parameter| parameter.layout().decay) {
         Some(WeightDecay::Always) => true,
         Some(WeightDecay::Never) => false,
         Some(WeightDecay::ByRecipe) => decay_grn_and_mask_token,
-        None if name == "mask_token" => decay_grn_and_mask_token,
+        None if is_mask_token(name) => decay_grn_and_mask_token,
         None => shape.len() > 1 && !name.ends_with(".bias"),
     }
+}
+
+/// `true` for what stands at removed patches: in a decoder, on its skip connections, or in an encoder.
+fn is_mask_token(name: &str) -> bool {
+    name == "encoder_token" || name.rsplit('.').next() == Some("mask_token")
 }
 
 #[cfg(test)]
@@ -99,6 +104,10 @@ mod tests {
             ("stages.0.0.gamma", &[16], false),
             ("head.bias", &[10], false),
             ("mask_token", &[1, 128, 1, 1], false),
+            ("encoder_token", &[1, 16, 1, 1], false),
+            ("decoder.skips.0.mask_token", &[1, 64, 1, 1], false),
+            ("decoder.steps.0.conv1.bn.weight", &[128], false),
+            ("decoder.blocks.0.mlp.fc1.weight", &[512, 128], true),
             ("pred.weight", &[192, 128, 1, 1], true),
         ] {
             assert_eq!(decays(name, shape, false), expected, "{name}");

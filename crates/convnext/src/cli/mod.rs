@@ -8,6 +8,7 @@ mod classify;
 mod compare;
 mod convert;
 mod data;
+mod decoder;
 mod detect;
 mod detection_data;
 mod detection_inference;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use convnext::core::{DecoderConfig, EncoderKind, FcmaeConfig, FcmaeTask, ModelConfig, WeightMetadata};
+use convnext::core::{DecoderKind, EncoderKind, FcmaeConfig, FcmaeTask, ModelConfig, WeightMetadata};
 use convnext::data::{Dataset, open_unlabelled, open_unlabelled_read_only};
 use convnext::train::{
     InitFrom, PretrainJob, PretrainRecipe, Pretrained, RecipeContext, Setting, plan_pretraining, pretrain,
@@ -11,6 +11,7 @@ use convnext::train::{
 };
 use convnext::write_report;
 
+use super::decoder::DecoderArguments;
 use super::machine::{Machine, set_up};
 use super::output::{print_text, stopped_in_words};
 use super::plan::print_plan;
@@ -48,12 +49,8 @@ pub(crate) struct PretrainArguments {
     /// How the encoder treats removed patches [default: that of the weights, or sparse]
     #[arg(long, value_name = "KIND")]
     encoder: Option<EncoderName>,
-    /// Blocks of the decoder [default: that of the weights, or 1]
-    #[arg(long, value_name = "N", value_parser = values::decoder_depth)]
-    decoder_depth: Option<usize>,
-    /// Channels of the decoder [default: that of the weights, or 512; 128 for the micro models]
-    #[arg(long, value_name = "N", value_parser = values::decoder_width)]
-    decoder_width: Option<usize>,
+    #[command(flatten)]
+    decoder: DecoderArguments,
     /// Measure feature distance, dead and saturated maps (after GRN, on 64 whole images) at each validation, for the report
     #[arg(long)]
     watch_features: bool,
@@ -69,6 +66,8 @@ enum EncoderName {
     MaskedDense,
     /// Dense convolution that computes at removed sites: the paper's ablation
     Leaky,
+    /// The same with a learned mask token there after the stem, as in SimMIM
+    Tokens,
 }
 
 impl From<EncoderName> for EncoderKind {
@@ -77,6 +76,7 @@ impl From<EncoderName> for EncoderKind {
             EncoderName::Sparse => Self::Sparse,
             EncoderName::MaskedDense => Self::MaskedDense,
             EncoderName::Leaky => Self::Leaky,
+            EncoderName::Tokens => Self::Tokens,
         }
     }
 }
@@ -106,16 +106,7 @@ const MASK_RATIO: &str = "masking.ratio";
 
 /// From what was typed to what will be run, and on what.
 pub(super) fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Result<(PretrainJob, Dataset)> {
-    let PretrainArguments {
-        data,
-        init,
-        mask_ratio,
-        encoder,
-        decoder_depth,
-        decoder_width,
-        watch_features,
-        training,
-    } = arguments;
+    let PretrainArguments { data, init, mask_ratio, encoder, decoder, watch_features, training } = arguments;
     training.activations.check(training.machine.precision)?;
     let init = init.map(|weights| weights.file()).transpose()?;
     let metadata = init.as_deref().map(read_metadata).transpose()?;
@@ -140,12 +131,13 @@ pub(super) fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Resu
     let origin = Origin { init: init.as_deref(), data: &data, labels: None, seed: training.seed };
     given.other_claim = origin.other_claim(&training.recipe, &context, &images);
     let mut recipe = PretrainRecipe::choose(&training.recipe, &given, &context)?;
-    let mut model = autoencoder(fcmae, backbone, encoder, [decoder_depth, decoder_width]);
-    // The decoder has the blocks of the encoder, unless weights say otherwise and nothing else was asked for.
-    if training.blocks.changes_response_norm() {
+    let mut model = autoencoder(fcmae, backbone, encoder, decoder)?;
+    // A decoder of blocks has those of the encoder, unless weights say otherwise and nothing else was asked for.
+    let has_blocks = model.decoder.kind == DecoderKind::ConvNext;
+    if has_blocks && training.blocks.changes_response_norm() {
         model.decoder.response_norm = model.encoder.response_norm;
     }
-    if training.blocks.changes_layer_scale() {
+    if has_blocks && training.blocks.changes_layer_scale() {
         model.decoder.layer_scale = model.encoder.layer_scale;
     }
     let patch = model.encoder.patch_size();
@@ -159,21 +151,17 @@ fn autoencoder(
     of_weights: Option<FcmaeTask>,
     backbone: ModelConfig,
     encoder: Option<EncoderName>,
-    [depth, width]: [Option<usize>; 2],
-) -> FcmaeConfig {
+    decoder: DecoderArguments,
+) -> anyhow::Result<FcmaeConfig> {
     let model = match of_weights {
         Some(fcmae) => fcmae.config(&backbone),
         None => FcmaeConfig::new(backbone),
     };
-    FcmaeConfig {
+    Ok(FcmaeConfig {
         encoder_kind: encoder.map_or(model.encoder_kind, EncoderKind::from),
-        decoder: DecoderConfig {
-            depth: depth.unwrap_or(model.decoder.depth),
-            width: width.unwrap_or(model.decoder.width),
-            ..model.decoder
-        },
+        decoder: decoder.apply(model.decoder, &model.encoder)?,
         ..model
-    }
+    })
 }
 
 /// The masking that weights of an autoencoder were trained with.

@@ -12,7 +12,7 @@ use anyhow::bail;
 use clap::{Args, Command};
 use convnext::train::{config_file, read_config};
 
-use self::recorded::{Argument, arguments_of};
+use self::recorded::{Argument, arguments_of, without_other_decoder};
 use self::replaced::{gives_way, overrides};
 use self::typed::{has_flag, typed_flags, value_of};
 use super::finetune::FinetuneArguments;
@@ -50,7 +50,8 @@ pub(crate) fn with_recorded(typed: Vec<OsString>) -> anyhow::Result<Vec<OsString
             run.display()
         );
     }
-    let mut recorded = arguments_of(&settings, value_of(&flags, "--init"))?;
+    let recorded = arguments_of(&settings, value_of(&flags, "--init"))?;
+    let mut recorded = without_other_decoder(recorded, value_of(&flags, "--decoder"));
     recorded.push(("--recipe", config_file(&run).into()));
     if !has_flag(&flags, "--quiet") && !typed.iter().any(|word| word == "-q") {
         let overrides = overrides(&command, &flags, &recorded);

@@ -5,6 +5,7 @@ use convnext::core::{ImageSize, ModelConfig, ModelSize};
 use serde::Serialize;
 
 use crate::cli::blocks::{BlockArguments, FreshBlockArguments};
+use crate::cli::decoder::DecoderArguments;
 use crate::cli::values::{self, ActivationsName, MachineArguments};
 
 /// Measure how fast a model runs on this machine, on random images
@@ -44,6 +45,8 @@ pub(crate) struct BenchArguments {
     /// Sites that the encoder of a pre-training computes at
     #[arg(long, value_name = "KIND", default_value = "sparse")]
     pub(super) encoder: Sites,
+    #[command(flatten)]
+    pub(super) decoder: DecoderArguments,
     /// The whole step, or the encoder alone, forward and backward
     #[arg(long, value_name = "SCOPE", default_value = "step")]
     pub(super) scope: Scope,
@@ -124,6 +127,8 @@ pub(super) enum Sites {
     Sparse,
     /// All
     Dense,
+    /// All, with a mask token at removed ones
+    Tokens,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]

@@ -66,8 +66,13 @@ fn check(arguments: &BenchArguments) -> anyhow::Result<()> {
     if scope == Scope::Encoder && mode != Mode::Pretrain {
         bail!("--scope encoder is for --mode pretrain; leave it out");
     }
-    if encoder == Sites::Dense && mode != Mode::Pretrain {
-        bail!("--encoder dense is for --mode pretrain; the other modes compute all sites anyhow");
+    if encoder != Sites::Sparse && mode != Mode::Pretrain {
+        bail!("--encoder is for --mode pretrain; the other modes compute all sites anyhow");
+    }
+    if arguments.decoder.is_given() && (mode, scope) != (Mode::Pretrain, Scope::Step) {
+        bail!(
+            "--decoder, its depth, width and heads are for whole steps of --mode pretrain; nothing else has a decoder"
+        );
     }
     if activations != ActivationsName::Save && mode.is_inference() {
         bail!(
@@ -142,12 +147,16 @@ impl Parts<'_> {
         Ok(Subject { step: Box::new(step), macs: Some(FORWARD_AND_BACKWARD * (of_encoder + of_decoder)) })
     }
 
-    fn autoencoder(&self) -> Result<Autoencoder, TrainError> {
-        let BenchArguments { image_size: size, batch_size, encoder, activations, .. } = *self.arguments;
+    fn autoencoder(&self) -> anyhow::Result<Autoencoder> {
+        let BenchArguments { image_size: size, batch_size, encoder, decoder, activations, .. } =
+            *self.arguments;
         let mut config = FcmaeConfig::new(self.backbone.clone());
-        if encoder == Sites::Dense {
-            config.encoder_kind = EncoderKind::Leaky;
-        }
+        config.encoder_kind = match encoder {
+            Sites::Sparse => EncoderKind::Sparse,
+            Sites::Dense => EncoderKind::Leaky,
+            Sites::Tokens => EncoderKind::Tokens,
+        };
+        config.decoder = decoder.apply(config.decoder, &config.encoder)?;
         let objective = FcmaeObjective::default();
         let ratio = objective.mask_ratio;
         let grid = PatchGrid::of_image(&config.encoder, size.height, size.width)?;

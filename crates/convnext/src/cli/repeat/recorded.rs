@@ -4,7 +4,9 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use convnext::core::{DetectionTask, Kind, ModelConfig, ModelSize, SegmentationTask, find_model};
+use convnext::core::{
+    DecoderKind, DetectionTask, Kind, ModelConfig, ModelSize, SegmentationTask, find_model,
+};
 use convnext::multilabel::MultiLabelTask;
 use convnext::train::{LabelSubset, read_metadata};
 use toml::{Table, Value};
@@ -29,12 +31,16 @@ const KEYS: [(&str, &str); 11] = [
     ("--precision", "precision"),
 ];
 
-/// Those of an autoencoder.
-const AUTOENCODER_KEYS: [(&str, &[&str]); 3] = [
+/// Those of an autoencoder, but for the kind of its decoder.
+const AUTOENCODER_KEYS: [(&str, &[&str]); 4] = [
     ("--encoder", &["model", "encoder_kind"]),
     ("--decoder-depth", &["model", "decoder", "depth"]),
     ("--decoder-width", &["model", "decoder", "width"]),
+    ("--decoder-heads", &["model", "decoder", "heads"]),
 ];
+
+/// The flag of the kind of a decoder.
+const DECODER: &str = "--decoder";
 
 /// The arguments of a recorded run, but for its recipe and its range; `init` is where it starts from, if not from the
 /// recorded weights.
@@ -71,8 +77,24 @@ pub(super) fn arguments_of(settings: &Table, init: Option<&OsStr>) -> anyhow::Re
     for (flag, path) in AUTOENCODER_KEYS {
         found.extend(nested(settings, path).map(|value| (flag, text(value))));
     }
+    found.extend(decoder_kind(settings).map(|kind| (DECODER, kind)));
     found.extend(model_arguments(settings, init)?);
     Ok(found)
+}
+
+/// The kind of an autoencoder's decoder; that of the paper is recorded without its name.
+fn decoder_kind(settings: &Table) -> Option<OsString> {
+    let decoder = nested(settings, &["model", "decoder"])?;
+    Some(decoder.get("kind").map_or_else(|| DecoderKind::ConvNext.name().into(), text))
+}
+
+/// These arguments without depth, width and heads of the decoder, if one of another kind is typed, which has its own.
+pub(super) fn without_other_decoder(recorded: Vec<Argument>, typed: Option<&OsStr>) -> Vec<Argument> {
+    let is_other = |(flag, kind): &Argument| *flag == DECODER && typed.is_some_and(|typed| typed != kind);
+    if !recorded.iter().any(is_other) {
+        return recorded;
+    }
+    recorded.into_iter().filter(|(flag, _)| !flag.starts_with("--decoder-")).collect()
 }
 
 /// Arguments about the labels and the heads of a segmentation or a detection.

@@ -1,0 +1,76 @@
+//! Features of FCMAE's encoder, as its decoder sees them: the rows of all four stages, and where they lie.
+//!
+//! Notation: N images, S_i rows and C_i channels of stage i, H_i x W_i its map.
+
+use burn::prelude::*;
+use convnext_core::STAGES;
+
+use crate::feature_maps::FeatureMaps;
+use crate::ops::gather::gather;
+use crate::site_map::{SitePyramid, index_tensor};
+
+/// The output of all four stages of an encoder, with the sites whose features a decoder sees: those of kept patches, or all.
+#[derive(Debug, Clone)]
+pub struct EncodedStages {
+    rows: [Tensor<2>; STAGES],
+    /// `true` if the rows are those of whole maps, of which the decoder sees the sites alone.
+    are_maps: bool,
+    sites: SitePyramid,
+}
+
+impl EncodedStages {
+    /// Of an encoder that computed at these sites alone.
+    ///
+    /// # Shapes
+    /// - rows: `[S_i, C_i]`
+    pub(crate) fn at_sites(rows: [Tensor<2>; STAGES], sites: SitePyramid) -> Self {
+        Self { rows, are_maps: false, sites }
+    }
+
+    /// Of an encoder that computed everywhere, but whose features are seen at these sites alone.
+    ///
+    /// # Shapes
+    /// - maps: `[N H_i W_i, C_i]`
+    pub(crate) fn of_maps(maps: [Tensor<2>; STAGES], sites: SitePyramid) -> Self {
+        Self { rows: maps, are_maps: true, sites }
+    }
+
+    /// The features of a stage (0 to 3) that a decoder sees, in the order of their sites: image, kept patch, y, x.
+    ///
+    /// # Shapes
+    /// - output: `[S_i, C_i]`
+    pub fn rows(&self, stage: usize) -> Tensor<2> {
+        let rows = self.rows[stage].clone();
+        if self.are_maps { self.sites.stage(stage).gather(rows) } else { rows }
+    }
+
+    /// The sites of all stages whose features a decoder sees.
+    pub fn sites(&self) -> &SitePyramid {
+        &self.sites
+    }
+
+    /// Whole maps of a stage: these rows at its sites, and a mask token elsewhere; zeros if there is no token.
+    ///
+    /// # Shapes
+    /// - rows: `[S_i, C]`, of any number of channels
+    /// - mask_token: `[1, C, 1, 1]`
+    /// - output: rows `[N H_i W_i, C]`
+    pub fn fill(&self, stage: usize, rows: Tensor<2>, mask_token: Option<Tensor<4>>) -> FeatureMaps {
+        let sites = self.sites.stage(stage).sites();
+        let (images, height, width) = (sites.images(), sites.height(), sites.width());
+        if sites.is_dense() {
+            return FeatureMaps { rows, images, height, width };
+        }
+        let ([count, channels], device) = (rows.dims(), rows.device());
+        let token = match mask_token {
+            Some(token) => token.reshape([1, channels]),
+            None => Tensor::zeros([1, channels], (&device, rows.dtype())),
+        };
+        let mut sources = vec![count; images * height * width];
+        for (row, place) in sites.positions().into_iter().enumerate() {
+            sources[place] = row;
+        }
+        let rows = gather(Tensor::cat(vec![rows, token], 0), index_tensor(&sources, &device));
+        FeatureMaps { rows, images, height, width }
+    }
+}
