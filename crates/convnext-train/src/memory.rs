@@ -237,7 +237,7 @@ mod tests {
         }
     }
 
-    /// Peaks as above with rivals of GRN: norm, model, batch, peak.
+    /// peaks as above with alternatives to GRN: norm, model, batch, peak.
     #[test]
     fn estimates_know_what_blocks_without_kernels_need() {
         use ResponseNorm::{Bn, Cbam, GrnL1, Se};

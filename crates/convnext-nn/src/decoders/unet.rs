@@ -146,7 +146,7 @@ impl PatchDecoder for UNetDecoder {
             }
         }
         if let NormStatistics::Batch(found) = statistics {
-            self.statistics.keep(found);
+            self.statistics.store(found);
         }
         Ok(maps)
     }
