@@ -109,6 +109,11 @@ impl ModelConfig {
         self.response_norm == Some(ResponseNorm::Grn)
     }
 
+    /// The normalisation in the place of GRN; `None` for GRN itself, and for blocks without any.
+    pub fn alternative(&self) -> Option<ResponseNorm> {
+        self.response_norm.filter(|&norm| norm != ResponseNorm::Grn)
+    }
+
     /// Channels of the last stage.
     pub fn last_width(&self) -> usize {
         self.widths[STAGES - 1]

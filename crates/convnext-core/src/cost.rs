@@ -15,11 +15,13 @@ use crate::mask::{PatchGrid, usable_kept_count};
 pub struct Cost {
     /// Trainable values, head included.
     pub parameters: u64,
-    /// Multiply-adds of convolutions and linear layers, head included; no bias, norm, GELU or GRN.
+    /// Multiply-adds of convolutions and linear layers, head included; no bias, norm, GELU or GRN. Of the alternatives to GRN
+    /// only the convolution of CBAM's gate counts: linear layers of gates, which run once an image, pools, powers and products
+    /// with gates do not.
     pub macs: u64,
-    /// FLOPs as the paper counts them: `macs` plus 5 for every value that a LayerNorm puts out; of networks for
-    /// segmentation and detection by the other rule of its Tables 7 and 6 ([`crate::UperNetConfig::cost`],
-    /// [`crate::MaskRcnnConfig::cost`]).
+    /// FLOPs as the paper counts them: `macs` plus 5 for every value that a LayerNorm puts out, one in the place of GRN
+    /// included; other norms do not count. Of networks for segmentation and detection by the other rule of its Tables 7 and 6
+    /// ([`crate::UperNetConfig::cost`], [`crate::MaskRcnnConfig::cost`]).
     pub flops: u64,
 }
 

@@ -38,6 +38,7 @@ mod mask;
 mod mask_rcnn;
 mod metadata;
 mod mmcv_cost;
+mod model_words;
 mod nearest_name;
 mod preprocessing;
 mod resize_rule;

@@ -3,6 +3,8 @@
 //!
 //! A multiply-add is 1, and so are a bias of a convolution, a ReLU that is a layer of its own, and an input of a pool; batch
 //! norm is 2 for each value. The biases of linear layers, LayerNorm, GRN, GELU, sums and resizing do not count.
+//! What stands in the place of GRN counts as in [`Cost::macs`]: its batch norm, ReLUs and pools are left out, which the tool
+//! would count.
 
 use crate::config::ModelConfig;
 use crate::cost::Cost;

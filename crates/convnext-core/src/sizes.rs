@@ -37,11 +37,17 @@ impl ModelSize {
         }
     }
 
-    /// The size of the paper that a configuration has the shape of, whatever it is called; with a rival in the place of GRN
-    /// it is still one of V2.
+    /// The size of the paper that a configuration began as: that of its name, whatever its blocks have now. Under the name of
+    /// no size with these depths and widths it is the one that has them, of V2 with a response norm and of V1 without.
     pub fn of_paper(model: &ModelConfig) -> Option<&'static Self> {
-        let shape = |config: &ModelConfig| (config.depths, config.widths, config.response_norm.is_some());
-        MODELS.iter().find(|size| size.in_paper && shape(&size.config()) == shape(model))
+        let has_shape = |size: &&Self| {
+            let plain = size.config();
+            (plain.depths, plain.widths) == (model.depths, model.widths)
+        };
+        let of_family = |size: &&Self| size.config().response_norm.is_some() == model.response_norm.is_some();
+        let named = MODELS.iter().filter(has_shape).find(|size| size.name == model.name);
+        let found = named.or_else(|| MODELS.iter().filter(has_shape).find(of_family));
+        found.filter(|size| size.in_paper)
     }
 
     /// The name without that of its family, such as `base` for V1's.
@@ -99,6 +105,7 @@ pub const MODELS: [ModelSize; 19] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::response_norm::ResponseNorm;
 
     #[test]
     fn names_are_unique_and_found() {
@@ -108,5 +115,28 @@ mod tests {
         }
         let error = find_model("giant").unwrap_err().to_string();
         assert!(error.contains("giant") && error.contains("v1-xlarge"), "{error}");
+    }
+
+    #[test]
+    fn a_model_is_of_the_size_that_it_is_called_after() {
+        use ResponseNorm as R;
+        for (name, response_norm, expected) in [
+            ("base", None, Some("base")),
+            ("base", Some(R::Lrn), Some("base")),
+            ("v1-base", Some(R::Se), Some("v1-base")),
+            ("mine", Some(R::Se), Some("base")),
+            ("mine", None, Some("v1-base")),
+            // A name of a size of another shape says nothing.
+            ("tiny", None, Some("v1-base")),
+        ] {
+            let base = find_model("base").unwrap().config();
+            let model = ModelConfig { name: name.to_owned(), response_norm, ..base };
+            assert_eq!(
+                ModelSize::of_paper(&model).map(|size| size.name),
+                expected,
+                "{name}, {response_norm:?}"
+            );
+        }
+        assert_eq!(ModelSize::of_paper(&find_model("micro").unwrap().config()), None);
     }
 }

@@ -13,8 +13,8 @@ use self::config_files::{PackageFiles, refuse};
 pub(crate) use self::config_files::{SHORTEST_EDGE, TRANSFORMERS_WARP_FROM};
 
 use convnext_core::{
-    BlockParameter as P, ClassNames, ConfigError, DetectionTask, FcmaeTask, ModelConfig, ResponseNorm,
-    SegmentationTask, TaskMetadata, WeightMetadata,
+    BlockParameter as P, ClassNames, ConfigError, DetectionTask, FcmaeTask, ModelConfig, SegmentationTask,
+    TaskMetadata, WeightMetadata,
 };
 use serde_json::Value;
 
@@ -138,7 +138,7 @@ const PROGRAMS: [(&str, Naming); 3] =
 /// Why another program cannot build a model (docs/facts.md, "Macro structure", "timm names", "HF names"): no
 /// file for it could ever be loaded there.
 fn obstacle(model: &ModelConfig, naming: Naming) -> Option<Cow<'static, str>> {
-    if let Some(other) = model.response_norm.filter(|&norm| norm != ResponseNorm::Grn) {
+    if let Some(other) = model.alternative() {
         let words = other.in_words();
         return Some(format!("these weights have {words} ({}) in the place of GRN", other.name()).into());
     }
@@ -162,9 +162,10 @@ fn check_shape(model: &ModelConfig, naming: Naming) -> Result<(), IoError> {
     let Some(why) = obstacle(model, naming) else { return Ok(()) };
     let others = PROGRAMS.into_iter().filter(|(_, other)| obstacle(model, *other).is_none());
     let others: Vec<String> = others.map(|(name, _)| format!("--to {name}")).collect();
-    let is_alternative = model.response_norm.is_some() && !model.has_grn();
     let advice = match others.is_empty() {
-        true if is_alternative => "no other program has such blocks, so use them with this one".to_owned(),
+        true if model.alternative().is_some() => {
+            "no other program has such blocks, so use them with this one".to_owned()
+        }
         true => "no other program has one either, so write ONNX: convnext export".to_owned(),
         false => format!("convert them {}", others.join(" or ")),
     };

@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use convnext_core::{
-    ClassificationTask, ConfigError, FcmaeTask, ImageSize, ModelConfig, OutputActivation, ResponseNorm,
-    TensorShape, WeightMetadata, backbone_tensors,
+    ClassificationTask, ConfigError, FcmaeTask, ImageSize, ModelConfig, OutputActivation, TensorShape,
+    WeightMetadata, backbone_tensors,
 };
 use convnext_io::{ArraySource, IoError, NamedArray, WeightFile, check_shapes};
 
@@ -131,7 +131,7 @@ fn model_file<'a>(
     let cannot_write =
         |error: serde_json::Error| IoError::Write { path: path.to_owned(), source: error.into() };
     let model = metadata.convnext().map_err(cannot)?;
-    if let Some(norm) = model.response_norm.filter(|&norm| norm != ResponseNorm::Grn) {
+    if let Some(norm) = model.alternative() {
         return Err(OnnxError::ResponseNorm { norm });
     }
     let size = check_options(metadata, options).map_err(cannot)?;
