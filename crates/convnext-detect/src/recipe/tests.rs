@@ -1,6 +1,6 @@
 //! Recipes, built in and made.
 
-use convnext_core::{ResizeRule, find_model};
+use convnext_core::{ModelConfig, ResizeRule, ResponseNorm, find_model};
 use convnext_train::{Given, InitFrom, LayerCount, RateCurve, RecipeContext, SupervisedRecipe};
 
 use super::detect_recipe::DetectRecipe;
@@ -72,6 +72,29 @@ fn the_paper_has_a_row_for_five_sizes_and_two_starts() {
     assert_eq!(row("v1-large", supervised).as_deref(), Ok("paper-coco-v1-large"));
     assert!(row("huge", supervised).unwrap_err().contains("not with huge"));
     assert!(row("atto", InitFrom::Pretrained).unwrap_err().contains("not with atto"));
+}
+
+#[test]
+fn other_blocks_have_the_row_of_their_size_and_no_claim_to_its_result() {
+    for (name, response_norm, claim) in [
+        ("base", None, "As paper-coco-base, with nothing in the place of GRN."),
+        (
+            "v1-large",
+            Some(ResponseNorm::Se),
+            "As paper-coco-v1-large, with squeeze and excite after the GELU.",
+        ),
+        (
+            "tiny",
+            Some(ResponseNorm::Lrn),
+            "As coco-tiny, with local response normalisation in the place of GRN.",
+        ),
+    ] {
+        let model = ModelConfig { response_norm, ..find_model(name).unwrap().config() };
+        let init_from = InitFrom::Pretrained;
+        let context =
+            RecipeContext { model: &model, init_from, head_only: false, images: 9, class_sizes: &[] };
+        assert_eq!(DetectRecipe::choose("paper", &Given::default(), &context).unwrap().claim, claim);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Recipes, built in and made.
 
-use convnext_core::{ModelConfig, find_model};
+use convnext_core::{ModelConfig, ResponseNorm, find_model};
 use convnext_train::{Given, InitFrom, LayerCount, RateCurve, RecipeContext, SupervisedRecipe};
 
 use super::sections::MeanOver;
@@ -78,6 +78,29 @@ fn the_paper_has_a_row_for_five_sizes() {
     assert_eq!(row("huge", 21_841).as_deref(), Ok("paper-ade20k-huge-22k"));
     assert_eq!(row("v1-large", 1000).as_deref(), Ok("paper-ade20k-v1-large"));
     assert!(row("atto", 1000).unwrap_err().contains("not with atto"));
+}
+
+#[test]
+fn other_blocks_have_the_row_of_their_size_and_no_claim_to_its_result() {
+    for (name, response_norm, claim) in [
+        ("base", None, "As paper-ade20k-base, with nothing in the place of GRN."),
+        (
+            "v1-large",
+            Some(ResponseNorm::Se),
+            "As paper-ade20k-v1-large, with squeeze and excite after the GELU.",
+        ),
+        (
+            "tiny",
+            Some(ResponseNorm::Lrn),
+            "As ade20k-tiny, with local response normalisation in the place of GRN.",
+        ),
+    ] {
+        let model = ModelConfig { response_norm, ..find_model(name).unwrap().config() };
+        let init_from = InitFrom::Pretrained;
+        let context =
+            RecipeContext { model: &model, init_from, head_only: false, images: 9, class_sizes: &[] };
+        assert_eq!(SegmentRecipe::choose("paper", &Given::default(), &context).unwrap().claim, claim);
+    }
 }
 
 #[test]

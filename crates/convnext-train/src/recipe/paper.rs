@@ -1,6 +1,6 @@
 //! Choice of the paper's row for a training.
 
-use convnext_core::{Family, ImageSize, ModelSize};
+use convnext_core::{Family, ImageSize, ModelConfig, ModelSize};
 
 use super::init_from::InitFrom;
 use super::input::USUAL_SIZE;
@@ -73,6 +73,16 @@ fn no_row(context: &RecipeContext<'_>, model: &ModelSize, size: ImageSize) -> Tr
     )
 }
 
+/// The claim of a recipe that was chosen so and is this row: not the row's own where the model's blocks are not those of its
+/// size, whose result it claims.
+pub(super) fn claim_for([choice, row]: [&str; 2], claim: String, model: &ModelConfig) -> String {
+    let is_row = choice == PAPER || row.starts_with(PAPER);
+    match model.block_differences().filter(|_| is_row) {
+        Some(differences) => format!("As {row}, with {differences}."),
+        None => claim,
+    }
+}
+
 /// The name of the recipe for pre-training at this size (Table 8).
 ///
 /// # Errors
@@ -88,9 +98,12 @@ pub(super) fn pretraining_row(image_size: Option<ImageSize>) -> Result<String, T
 
 #[cfg(test)]
 mod tests {
-    use convnext_core::find_model;
+    use convnext_core::{ResponseNorm, find_model};
 
     use super::*;
+    use crate::recipe::finetune_recipe::FinetuneRecipe;
+    use crate::recipe::given::Given;
+    use crate::recipe::pretrain_recipe::PretrainRecipe;
 
     fn row(
         model: &str,
@@ -104,6 +117,37 @@ mod tests {
         let context =
             RecipeContext { model: &model, init_from, head_only: false, images, class_sizes: &class_sizes };
         finetuning_row(&context, image_size).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn other_blocks_have_the_row_of_their_size_and_no_claim_to_its_result() {
+        use ResponseNorm as R;
+        let class_sizes = vec![10; 1000];
+        for (name, response_norm, row, words) in [
+            ("base", None, "paper-base", "nothing in the place of GRN"),
+            ("base", Some(R::Lrn), "paper-base", "local response normalisation in the place of GRN"),
+            ("base", Some(R::Se), "paper-base", "squeeze and excite in the place of GRN"),
+            ("v1-base", Some(R::Grn), "paper-v1-base", "GRN after the GELU"),
+        ] {
+            let model = ModelConfig { response_norm, ..find_model(name).unwrap().config() };
+            let init_from = if name == "base" { InitFrom::Pretrained } else { InitFrom::Scratch };
+            let context = RecipeContext {
+                model: &model,
+                init_from,
+                head_only: false,
+                images: 10_000,
+                class_sizes: &class_sizes,
+            };
+            assert_eq!(finetuning_row(&context, None).unwrap(), row);
+            let found = FinetuneRecipe::choose(PAPER, &Given::default(), &context).unwrap();
+            let of_row = FinetuneRecipe::load(row, &[], init_from).unwrap();
+            assert_eq!(found.claim, format!("As {row}, with {words}."));
+            assert_eq!(FinetuneRecipe { claim: of_row.claim.clone(), ..found }, of_row);
+            let found = PretrainRecipe::choose(PAPER, &Given::default(), &context).unwrap();
+            assert_eq!(found.claim, format!("As paper, with {words}."));
+            let plain = RecipeContext { model: &find_model(name).unwrap().config(), ..context };
+            assert_eq!(FinetuneRecipe::choose(PAPER, &Given::default(), &plain).unwrap(), of_row);
+        }
     }
 
     const OF_22K: InitFrom = InitFrom::Classifier { classes: 21_841 };

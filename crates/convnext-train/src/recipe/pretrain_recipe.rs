@@ -62,6 +62,7 @@ impl PretrainRecipe {
         let Decided { settings, reasons } = given.decide(Some(&read(PRETRAINING, &row)?.table), &[]);
         let recipe = Self::load(&row, &settings)?;
         let (claim, recorded) = still_true(recipe.claim, recipe.reasons, given);
+        let claim = paper::claim_for([choice, &row], claim, context.model);
         Ok(Self { claim, reasons: [recorded, reasons].concat(), ..recipe })
     }
 

@@ -75,7 +75,7 @@ pub trait SupervisedRecipe: DeserializeOwned {
         let mut recipe = Self::load(&row, &settings, init_from)?;
         let (claim, own_reasons) = recipe.words();
         let (true_claim, recorded) = still_true(std::mem::take(claim), std::mem::take(own_reasons), given);
-        *claim = true_claim;
+        *claim = paper::claim_for([choice, &row], true_claim, context.model);
         *own_reasons = [recorded, reasons].concat();
         Ok(recipe)
     }
