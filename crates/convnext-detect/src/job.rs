@@ -10,8 +10,8 @@ use convnext_core::{
 use convnext_data::{Dataset, DetectionData, Loader, TileOptions};
 use convnext_train::{
     Freeze, FrozenStages, Job, LayerDecay, MemoryEstimate, Observer, ParameterRules, RunSettings, Summary,
-    TrainError, Trained, TrainingPlan, TrainingRecipe, are_same_classes, in_toml, plan_training,
-    run_training,
+    TrainError, Trained, TrainingPlan, TrainingRecipe, are_same_classes, check_batch_norm, in_toml,
+    plan_training, run_training,
 };
 use serde::Serialize;
 
@@ -154,6 +154,10 @@ impl Job for OnObjects {
         Some(&self.job.model)
     }
 
+    fn freezes_encoder(&self) -> bool {
+        self.job.freeze == Freeze::Encoder
+    }
+
     /// Weights without names are taken to be of the data's classes if there are as many, as evaluation does.
     fn keeps_head(&self, of_weights: &WeightMetadata) -> bool {
         let Ok(task) = of_weights.task_as::<DetectionTask>() else { return false };
@@ -182,7 +186,11 @@ impl Job for OnObjects {
         self.job.run.init.as_deref().map_or(Ok(()), refuse_other_detector)?;
         let (size, _) = self.input();
         size.validate()?;
-        self.job.model.stage_sizes(size.height, size.width)?;
+        let [.., last] = self.job.model.stage_sizes(size.height, size.width)?;
+        if !self.freezes_encoder() {
+            let batch_size = self.training().batch_size.min(self.data.train.len());
+            check_batch_norm(&self.job.model, batch_size, last[0] * last[1])?;
+        }
         self.job.head.validate_with(&self.job.model)?;
         if self.objects() == 0 {
             let (what, found, expected) = ("number of objects to train on", "0".to_owned(), "at least 1");
@@ -219,11 +227,11 @@ impl Job for OnObjects {
     }
 
     fn rules(&self) -> ParameterRules {
-        let DetectJob { model, recipe, freeze, .. } = &self.job;
+        let DetectJob { model, recipe, .. } = &self.job;
         let layers = recipe.layer_decay(self.is_from_weights());
         let layers = layers.map(|layers| LayerDecay::new(layers.count, layers.rate, model));
         let rules = ParameterRules::of_recipe(&recipe.training).with_layer_decay(layers);
-        let frozen = if *freeze == Freeze::Encoder { STAGES } else { 0 };
+        let frozen = if self.freezes_encoder() { STAGES } else { 0 };
         rules.with_frozen(FrozenStages(frozen))
     }
 

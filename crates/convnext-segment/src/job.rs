@@ -141,6 +141,10 @@ impl Job for OnMasks {
         Some(&self.job.model)
     }
 
+    fn freezes_encoder(&self) -> bool {
+        self.job.freeze == Freeze::Encoder
+    }
+
     fn keeps_head(&self, of_weights: &WeightMetadata) -> bool {
         // As `evaluate` does: by name, or by number where nothing names the classes of the data.
         let by_number = self.data.train.is_unnamed() && of_weights.class_count() == self.data.classes.len();
@@ -194,11 +198,11 @@ impl Job for OnMasks {
     }
 
     fn rules(&self) -> ParameterRules {
-        let SegmentJob { model, recipe, freeze, .. } = &self.job;
+        let SegmentJob { model, recipe, .. } = &self.job;
         let layers = recipe.layer_decay(self.is_from_weights());
         let layers = layers.map(|layers| LayerDecay::new(layers.count, layers.rate, model));
         let rules = ParameterRules::of_recipe(&recipe.training).with_layer_decay(layers);
-        let frozen = if *freeze == Freeze::Encoder { STAGES } else { 0 };
+        let frozen = if self.freezes_encoder() { STAGES } else { 0 };
         rules.with_frozen(FrozenStages(frozen))
     }
 

@@ -1,11 +1,16 @@
-//! Differences between the blocks of weights to start from and those of the model that starts: GRN or a rival of it, and
-//! LayerScale, dropped, added or replaced (paper Table 2f).
+//! Differences between the blocks of weights to start from and those of the model that starts: GRN or an alternative to it,
+//! and LayerScale, dropped, added or replaced (paper Table 2f).
 
-use convnext_core::{BlockParameter, ModelConfig, ResponseNorm, find_model};
+use convnext_core::{
+    BlockLayout, BlockParameter, DecoderConfig, FcmaeTask, ModelConfig, ResponseNorm, WeightMetadata,
+};
+
+/// First part of the names of a decoder's blocks.
+const DECODER: &str = "decoder.";
 
 /// The parameters of blocks that cannot go on learning.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct BlockChange {
+struct BlockChange {
     /// The normalisations of the hidden channels, where they differ: of the weights and of the model.
     norms: Option<[Option<ResponseNorm>; 2]>,
     /// The initial values of LayerScale, where one has it and the other not.
@@ -13,8 +18,8 @@ pub(crate) struct BlockChange {
 }
 
 impl BlockChange {
-    /// From the backbone of weights to that of a model.
-    pub(crate) fn new(from: &ModelConfig, to: &ModelConfig) -> Self {
+    /// From the blocks of weights to those of a model.
+    fn new(from: BlockLayout, to: BlockLayout) -> Self {
         let norms = [from.response_norm, to.response_norm];
         let scales = [from.layer_scale, to.layer_scale];
         Self {
@@ -23,18 +28,18 @@ impl BlockChange {
         }
     }
 
-    /// `true` if the tensor of this name starts fresh, or is left out of the weights.
-    pub(crate) fn concerns(self, name: &str) -> bool {
-        BlockParameter::of_name(name).is_some_and(|parameter| match parameter {
+    /// `true` if this parameter starts fresh, or is left out of the weights.
+    fn concerns(self, parameter: BlockParameter) -> bool {
+        match parameter {
             BlockParameter::LayerScale => self.scales.is_some(),
             other => self.norms.is_some() && other.is_of_response_norm(),
-        })
+        }
     }
 
-    /// A sentence for each difference.
-    pub(crate) fn in_words(self) -> Vec<String> {
+    /// A sentence about the normalisation, where it differs.
+    fn norm_in_words(self) -> Option<String> {
         let words = |norm: ResponseNorm| norm.in_words();
-        let of_norms = self.norms.and_then(|norms| match norms {
+        self.norms.and_then(|norms| match norms {
             [None, None] => None,
             [Some(old), None] => {
                 Some(format!("{} of the weights is dropped, and nothing takes its place", words(old)))
@@ -44,89 +49,140 @@ impl BlockChange {
                 let [old, new] = [old, new].map(words);
                 Some(format!("{old} of the weights is replaced by {new}, which starts fresh"))
             }
-        });
-        let of_scales = self.scales.map(|[_, new]| match new {
-            None => "LayerScale of the weights is dropped".to_owned(),
+        })
+    }
+
+    /// A sentence about LayerScale, where only one side has it.
+    fn scale_in_words(self) -> Option<String> {
+        self.scales.map(|[_, new]| match new {
+            None => {
+                "LayerScale of the weights is dropped, and the factors that it learned are lost".to_owned()
+            }
             Some(value) => format!("LayerScale is added to the weights and starts at {value:?}"),
-        });
-        of_norms.into_iter().chain(of_scales).collect()
+        })
+    }
+
+    /// A sentence for each difference.
+    fn in_words(self) -> impl Iterator<Item = String> {
+        self.norm_in_words().into_iter().chain(self.scale_in_words())
+    }
+
+    /// Sentences about what the model has and the weights have not.
+    fn additions_in_words(self) -> Vec<String> {
+        let of_norm = self.norm_in_words().filter(|_| matches!(self.norms, Some([_, Some(_)])));
+        let of_scale = self.scale_in_words().filter(|_| matches!(self.scales, Some([_, Some(_)])));
+        of_norm.into_iter().chain(of_scale).collect()
     }
 }
 
-/// What is told of the blocks of a model before its training: where they differ from the weights that it starts from, or
-/// from those of its size.
-pub(crate) fn blocks_in_words(of_weights: Option<&ModelConfig>, model: &ModelConfig) -> Vec<String> {
-    let mut lines = match of_weights {
-        Some(weights) => BlockChange::new(weights, model).in_words(),
-        None => fresh_blocks_in_words(model),
-    };
-    if let Some(rival) = model.response_norm.filter(|_| !model.has_grn()) {
-        lines.push(format!(
-            "blocks with {} run without kernels: slower, in f32, and saving their input alone",
-            rival.in_words()
-        ));
-    }
-    lines
+/// The blocks of a model.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ModelBlocks<'a> {
+    /// Its backbone.
+    pub(crate) backbone: &'a ModelConfig,
+    /// The decoder of an autoencoder.
+    pub(crate) decoder: Option<&'a DecoderConfig>,
 }
 
-/// Where fresh blocks differ from those of the model's size.
-fn fresh_blocks_in_words(model: &ModelConfig) -> Vec<String> {
-    let Ok(size) = find_model(&model.name) else { return Vec::new() };
-    let plain = size.config();
-    let norm = (model.response_norm != plain.response_norm).then(|| {
-        let name = model.response_norm.map_or("no response norm", ResponseNorm::in_words);
-        match plain.response_norm {
-            Some(usual) => format!("blocks have {name} in the place of {}", usual.in_words()),
-            None => format!("blocks have {name}"),
-        }
-    });
-    let scale = (model.layer_scale != plain.layer_scale).then(|| match model.layer_scale {
-        Some(value) => format!("blocks have LayerScale, which starts at {value:?}"),
-        None => "blocks have no LayerScale".to_owned(),
-    });
-    norm.into_iter().chain(scale).collect()
+/// What changes in the blocks from weights to a model.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct BlockChanges {
+    backbone: BlockChange,
+    /// Where both have a decoder.
+    decoder: Option<BlockChange>,
+}
+
+impl BlockChanges {
+    /// From weights that say this about themselves to a model; `None` where the weights are of another backbone, which is
+    /// refused by its tensors.
+    pub(crate) fn new(weights: &WeightMetadata, to: ModelBlocks<'_>) -> Option<Self> {
+        let from = weights.convnext().ok()?;
+        let [of_weights, of_model] = [&from, to.backbone].map(|model| BlockLayout::of_stage(model, 0));
+        let decoder_of_weights = weights.task_as::<FcmaeTask>().ok().map(|task| task.config(&from).decoder);
+        let decoder = decoder_of_weights
+            .zip(to.decoder)
+            .map(|(from, to)| BlockChange::new(BlockLayout::of_decoder(&from), BlockLayout::of_decoder(to)));
+        Some(Self { backbone: BlockChange::new(of_weights, of_model), decoder })
+    }
+
+    /// `true` if the tensor of this name starts fresh, or is left out of the weights.
+    pub(crate) fn concern(self, name: &str) -> bool {
+        let change = if name.starts_with(DECODER) { self.decoder } else { Some(self.backbone) };
+        let parameter = BlockParameter::of_name(name);
+        change.zip(parameter).is_some_and(|(change, parameter)| change.concerns(parameter))
+    }
+
+    /// A sentence for each difference.
+    pub(crate) fn in_words(self) -> Vec<String> {
+        // Of a decoder that changes as its encoder does nothing more is to be told.
+        let decoder = self.decoder.filter(|&decoder| decoder != self.backbone);
+        let of_decoder = decoder.into_iter().flat_map(BlockChange::in_words);
+        self.backbone.in_words().chain(of_decoder.map(|words| format!("decoder: {words}"))).collect()
+    }
+
+    /// Sentences about what is fresh in the blocks of the backbone.
+    pub(crate) fn additions_in_words(self) -> Vec<String> {
+        self.backbone.additions_in_words()
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use convnext_core::{FcmaeConfig, FcmaeObjective, Preprocessing, find_model};
+
     use super::*;
 
     fn micro(response_norm: Option<ResponseNorm>, layer_scale: Option<f64>) -> ModelConfig {
         ModelConfig { response_norm, layer_scale, ..find_model("micro").unwrap().config() }
     }
 
+    fn changes(from: &FcmaeConfig, to: &FcmaeConfig) -> BlockChanges {
+        let preprocessing = Preprocessing::for_size(32, 3);
+        let metadata = WeightMetadata::of_fcmae(from, FcmaeObjective::default(), preprocessing);
+        let blocks = ModelBlocks { backbone: &to.encoder, decoder: Some(&to.decoder) };
+        BlockChanges::new(&metadata, blocks).unwrap()
+    }
+
     #[test]
     fn what_differs_is_said_and_starts_fresh() {
         let (grn, se) = (Some(ResponseNorm::Grn), Some(ResponseNorm::Se));
-        for (from, to, words, concerned) in [
-            ((grn, None), (grn, None), &[][..], [false, false]),
-            ((grn, None), (None, None), &["GRN of the weights is dropped, and nothing"], [true, false]),
-            ((None, None), (grn, None), &["GRN is added to the weights"], [true, false]),
-            ((grn, None), (se, None), &["replaced by squeeze and excite", "without kernels"], [true, false]),
-            ((grn, Some(1.0)), (grn, None), &["LayerScale of the weights is dropped"], [false, true]),
-            ((grn, None), (grn, Some(1e-6)), &["LayerScale is added", "starts at 1e-6"][..1], [false, true]),
-            ((se, Some(1.0)), (se, Some(1e-6)), &["without kernels"], [false, false]),
+        for (from, to, words, concerned, additions) in [
+            ((grn, None), (grn, None), &[][..], [false, false], 0),
+            ((grn, None), (None, None), &["GRN of the weights is dropped, and nothing"], [true, false], 0),
+            ((None, None), (grn, None), &["GRN is added to the weights"], [true, false], 1),
+            ((grn, None), (se, None), &["replaced by squeeze and excite"], [true, false], 1),
+            ((grn, Some(1.0)), (grn, None), &["factors that it learned are lost"], [false, true], 0),
+            (
+                (grn, None),
+                (grn, Some(1e-6)),
+                &["LayerScale is added", "starts at 1e-6"][..1],
+                [false, true],
+                1,
+            ),
+            ((se, Some(1.0)), (se, Some(1e-6)), &[], [false, false], 0),
         ] {
-            let (from, to) = (micro(from.0, from.1), micro(to.0, to.1));
-            let found = blocks_in_words(Some(&from), &to);
+            let [from, to] = [micro(from.0, from.1), micro(to.0, to.1)].map(FcmaeConfig::new);
+            let changes = changes(&from, &to);
+            let found = changes.in_words();
             assert_eq!(found.len(), words.len(), "{found:?}");
             assert!(found.iter().zip(words).all(|(line, word)| line.contains(word)), "{found:?}");
-            let change = BlockChange::new(&from, &to);
             let names = ["encoder.stages.0.0.grn.gamma", "stages.2.1.gamma"];
-            assert_eq!(names.map(|name| change.concerns(name)), concerned, "{found:?}");
-            assert!(!change.concerns("stages.0.0.norm.weight") && !change.concerns("norm.weight"));
+            assert_eq!(names.map(|name| changes.concern(name)), concerned, "{found:?}");
+            let names = ["decoder.0.grn.gamma", "decoder.0.gamma"];
+            assert_eq!(names.map(|name| changes.concern(name)), concerned, "{found:?}");
+            assert!(!changes.concern("stages.0.0.norm.weight") && !changes.concern("norm.weight"));
+            assert_eq!(changes.additions_in_words().len(), additions, "{found:?}");
         }
     }
 
     #[test]
-    fn fresh_blocks_are_compared_with_those_of_their_size() {
-        assert!(blocks_in_words(None, &micro(Some(ResponseNorm::Grn), None)).is_empty());
-        let found = blocks_in_words(None, &micro(None, Some(1.0)));
-        assert_eq!(found[0], "blocks have no response norm in the place of GRN");
-        assert_eq!(found[1], "blocks have LayerScale, which starts at 1.0");
-        let v1 = find_model("v1-micro").unwrap().config();
-        assert!(blocks_in_words(None, &v1).is_empty());
-        let found = blocks_in_words(None, &ModelConfig { response_norm: Some(ResponseNorm::Bn), ..v1 });
-        assert!(found[0] == "blocks have batch norm" && found[1].contains("without kernels"), "{found:?}");
+    fn a_decoder_may_change_by_itself() {
+        let from = FcmaeConfig::new(micro(Some(ResponseNorm::Grn), None));
+        let mut to = from.clone();
+        to.decoder.response_norm = Some(ResponseNorm::GrnL1);
+        let changes = changes(&from, &to);
+        let words = "decoder: GRN of the weights is replaced by GRN by L1 norms, which starts fresh";
+        assert_eq!(changes.in_words(), [words]);
+        assert!(changes.concern("decoder.0.grn.beta") && !changes.concern("encoder.stages.0.0.grn.beta"));
     }
 }

@@ -81,6 +81,29 @@ pub enum TrainError {
         /// Channels asked for.
         asked: usize,
     },
+    /// A batch norm in the place of GRN would see a single value of each channel in a batch.
+    #[error(
+        "batch norm in the place of GRN goes by the variance over a batch, but a batch has a single value of each channel of the \
+         last stage; use a larger --batch-size or --image-size, or another --response-norm"
+    )]
+    BatchNorm,
+    /// Activations to save were chosen for blocks that have no choice.
+    #[error("--activations has no effect here: blocks with {norm} save {saved}; leave it out")]
+    FixedActivations {
+        /// The alternative to GRN, in words.
+        norm: &'static str,
+        /// What such blocks save, in words.
+        saved: &'static str,
+    },
+    /// Something starts fresh in blocks that are frozen.
+    #[error(
+        "--freeze encoder lets the blocks learn nothing, but {additions}, and would stay as it starts; leave --freeze encoder out, \
+         or --response-norm and --layer-scale"
+    )]
+    FrozenBlocks {
+        /// What starts fresh, in sentences.
+        additions: String,
+    },
     /// The output folder already holds something.
     #[error(
         "output folder {0} is not empty; choose a new one with --out, go on with the run in it with --resume, or delete it"

@@ -81,6 +81,7 @@ pub use tasks::pretraining::{PretrainJob, Pretrained, plan_pretraining, pretrain
 pub use tasks::reconstruction::{Reconstruction, reconstruct};
 pub use tasks::supervision::{Freeze, Supervision};
 pub use training::accumulation::{Accumulation, MicroBatch, StepOutput};
+pub use training::block_checks::check_batch_norm;
 pub use training::early_stopping::EarlyStop;
 pub use training::epoch_report::EpochReport;
 pub use training::job::{Job, ModelOf, SourceOf};

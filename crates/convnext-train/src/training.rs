@@ -1,6 +1,7 @@
 //! The loop: what a task brings, how a step is made, and how a job runs.
 
 pub(crate) mod accumulation;
+pub(crate) mod block_checks;
 pub(crate) mod early_stopping;
 pub(crate) mod epoch_report;
 pub(crate) mod job;

@@ -14,7 +14,7 @@ use convnext_io::{
 };
 use convnext_nn::{ConvNext, Fcmae, tensor_shapes};
 
-use crate::block_change::BlockChange;
+use crate::block_change::{BlockChanges, ModelBlocks};
 use crate::error::TrainError;
 use crate::input_channels::{self, STEM};
 use crate::model_arrays::{assign, check_finite, model_arrays};
@@ -146,7 +146,7 @@ pub fn start_from<M: Module>(
     keeps_head: &dyn Fn(&WeightMetadata) -> bool,
 ) -> Result<M, TrainError> {
     let head = |metadata: &WeightMetadata| if keeps_head(metadata) { &[][..] } else { &["head."][..] };
-    start_from_with(model, path, &StartParts { left_out: &head, fresh: &[], backbone: None })
+    start_from_with(model, path, &StartParts { left_out: &head, fresh: &[], blocks: None })
 }
 
 /// The parts of a model that weights to start from do not give their values.
@@ -155,8 +155,8 @@ pub(crate) struct StartParts<'a> {
     pub(crate) left_out: &'a dyn Fn(&WeightMetadata) -> &'a [&'a str],
     /// Beginnings of the names of what may start fresh besides.
     pub(crate) fresh: &'a [&'a str],
-    /// The model's backbone, if its blocks may differ from those of the weights as [`BlockChange`] has it.
-    pub(crate) backbone: Option<&'a ModelConfig>,
+    /// The model's blocks, if they may differ from those of the weights as [`BlockChanges`] has it.
+    pub(crate) blocks: Option<ModelBlocks<'a>>,
 }
 
 /// [`start_from`] for a model of which these parts are left out or may start fresh.
@@ -172,9 +172,8 @@ pub(crate) fn start_from_with<M: Module>(
     if let Some((_, shape)) = shapes.iter().find(|(name, _)| name.ends_with(STEM)) {
         input_channels::adapt(&mut arrays, shape[1], path)?;
     }
-    let of_weights = metadata.convnext().ok();
-    let change = of_weights.zip(parts.backbone).map(|(from, to)| BlockChange::new(&from, to));
-    let is_changed = |name: &str| change.is_some_and(|change| change.concerns(name));
+    let changes = parts.blocks.and_then(|blocks| BlockChanges::new(&metadata, blocks));
+    let is_changed = |name: &str| changes.is_some_and(|changes| changes.concern(name));
     arrays.retain(|name, _| !is_changed(name));
     let changed = shapes.iter().map(|(name, _)| bare(name)).filter(|name| is_changed(name));
     let fresh: Vec<&str> = parts.fresh.iter().copied().chain(changed).collect();

@@ -40,7 +40,7 @@ const DOWNSAMPLING_TENSORS: u64 = 3;
 const WORKING_TENSORS: u64 = 10;
 
 /// Tensors of a block's width in the graph of a block that runs in ordinary operations: a batch norm saves them for its
-/// gradient, and the others make them anew, one block at a time; fitted to measured peaks.
+/// gradient, and the others make them anew, one block at a time. A guess that no measurement backs.
 const GRAPH_TENSORS: u64 = 50;
 
 /// Values that the layers save for the backward pass, and those of the largest block at work.

@@ -21,6 +21,7 @@ use crate::recipe::writing::in_toml;
 use crate::run::run_settings::RunSettings;
 use crate::run::summary::Summary;
 use crate::tasks::supervision::{Freeze, Supervised, Supervision};
+use crate::training::block_checks::check_batch_norm;
 use crate::training::job::Job;
 use crate::training::observer::Observer;
 use crate::training::run_job::{Trained, plan_training, run_training};
@@ -197,6 +198,10 @@ impl<S: Supervision> Job for OnImages<S> {
         Some(&self.job.model)
     }
 
+    fn freezes_encoder(&self) -> bool {
+        self.job.freeze == Freeze::Encoder
+    }
+
     fn keeps_head(&self, of_weights: &WeightMetadata) -> bool {
         let classes = self.supervision.metadata().class_names();
         let task = of_weights.task_as::<S::Metadata>();
@@ -206,7 +211,11 @@ impl<S: Supervision> Job for OnImages<S> {
     fn check(&self) -> Result<(), TrainError> {
         let (size, _) = self.input();
         size.validate()?;
-        self.job.model.stage_sizes(size.height, size.width)?;
+        let [.., last] = self.job.model.stage_sizes(size.height, size.width)?;
+        if !self.freezes_encoder() {
+            let batch_size = self.training().batch_size.min(self.data.train.len());
+            check_batch_norm(&self.job.model, batch_size, last[0] * last[1])?;
+        }
         self.job.recipe.validate_ranges(self.job.run.is_from_weights())
     }
 

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use convnext_core::{
-    ConfigError, FcmaeConfig, FcmaeObjective, ImageSize, Mask, ModelConfig, PatchGrid, Preprocessing, Seed,
-    WeightMetadata, counted, usable_kept_count,
+    ConfigError, DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective, ImageSize, Mask, ModelConfig,
+    PatchGrid, Preprocessing, Seed, WeightMetadata, counted, usable_kept_count,
 };
 use convnext_data::{Dataset, Decoding, ImageBatch, ImageSource};
 use convnext_nn::Fcmae;
@@ -21,6 +21,7 @@ use crate::run::run_settings::RunSettings;
 use crate::run::summary::Summary;
 use crate::tasks::reconstruction::{Reconstruction, reconstruct};
 use crate::tasks::shown_batch::save_batch;
+use crate::training::block_checks::check_batch_norm;
 use crate::training::job::Job;
 use crate::training::losses::Loss;
 use crate::training::monitored_metric::MonitoredMetric;
@@ -142,10 +143,18 @@ impl Job for OnImages {
         Some(&self.job.model.encoder)
     }
 
+    fn decoder(&self) -> Option<&DecoderConfig> {
+        Some(&self.job.model.decoder)
+    }
+
     fn check(&self) -> Result<(), TrainError> {
-        self.job.model.validate()?;
+        let PretrainJob { model, recipe, .. } = &self.job;
+        model.validate()?;
         self.input().0.validate()?;
-        self.job.recipe.masking.objective().validate()?;
+        recipe.masking.objective().validate()?;
+        let is_leaky = model.encoder_kind == EncoderKind::Leaky;
+        let sites = if is_leaky { self.grid()?.patches() } else { self.kept()? };
+        check_batch_norm(&model.encoder, recipe.training.batch_size.min(self.images.len()), sites)?;
         self.kept().map(drop)
     }
 

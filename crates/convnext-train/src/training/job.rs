@@ -1,7 +1,7 @@
 //! Interface of a job: a training task and its data.
 
 use burn::tensor::Device;
-use convnext_core::{ConfigError, ImageSize, ModelConfig, Preprocessing, WeightMetadata};
+use convnext_core::{ConfigError, DecoderConfig, ImageSize, ModelConfig, Preprocessing, WeightMetadata};
 use convnext_data::Dataset;
 use serde::Serialize;
 
@@ -46,6 +46,16 @@ pub trait Job: Clone + Serialize {
     /// then. `None` takes weights as they are.
     fn backbone(&self) -> Option<&ModelConfig> {
         None
+    }
+
+    /// The decoder of an autoencoder, whose blocks are compared with those of weights as the backbone's are.
+    fn decoder(&self) -> Option<&DecoderConfig> {
+        None
+    }
+
+    /// `true` if the blocks of the backbone learn nothing.
+    fn freezes_encoder(&self) -> bool {
+        false
     }
 
     /// `true` if the head of weights to start from, which say this about themselves, goes on learning; else

@@ -4,7 +4,7 @@ use burn::tensor::Device;
 use convnext_core::Preprocessing;
 use convnext_data::{BackgroundCheck, Dataset};
 
-use crate::block_change::blocks_in_words;
+use crate::block_change::{BlockChanges, ModelBlocks};
 use crate::error::TrainError;
 use crate::recipe::length::Length;
 use crate::recipe::training::TrainingRecipe;
@@ -12,6 +12,7 @@ use crate::run::recorded::recorded_length;
 use crate::run::run_changes::ResumeMode;
 use crate::run::run_settings::{RunSettings, said};
 use crate::run::train_setup::TrainSetup;
+use crate::training::block_checks::{blocks_in_words, check_blocks};
 use crate::training::job::{Job, SourceOf};
 use crate::training::run_length::RunLength;
 use crate::training::step_timing::StepTiming;
@@ -39,6 +40,7 @@ impl<J: Job> Prepared<J> {
     /// Any [`TrainError`] about settings, weights, images and the folder of a resumed run.
     pub(crate) fn new(mut job: J, settings: RunSettings, device: &Device) -> Result<Self, TrainError> {
         job.check()?;
+        let block_remarks = check_model(&job, device)?;
         let of_batch = |batch| with_batch(&job, batch).memory();
         if let Some(batch) = settings.find_batch(device, job.images().len(), of_batch)? {
             job = with_batch(&job, batch);
@@ -52,7 +54,7 @@ impl<J: Job> Prepared<J> {
         let mut prepared = Self::with_length(job.clone(), settings, preprocessing)?;
         prepared.job.memory()?.check(device)?;
         prepared.remarks = said(why);
-        prepared.remarks.extend(prepared.blocks_in_words()?);
+        prepared.remarks.extend(block_remarks);
         // Before steps are timed, which would end at the first file that cannot be read.
         let headers = prepared.check_headers()?;
         prepared = prepared.within_budget(job, device)?;
@@ -70,15 +72,6 @@ impl<J: Job> Prepared<J> {
         let source = job.source(&preprocessing)?;
         let setup = TrainSetup::prepare(source, job.training_mut(), &settings)?;
         Ok(Self { job, settings, setup, preprocessing, timing: None, remarks: Vec::new() })
-    }
-
-    /// What is special about the blocks of the model.
-    fn blocks_in_words(&self) -> Result<Vec<String>, TrainError> {
-        let Some(model) = self.job.backbone() else { return Ok(Vec::new()) };
-        let of_weights = self.settings.init.as_deref().map(read_metadata).transpose()?;
-        // Another backbone is refused by its tensors.
-        let of_weights = of_weights.and_then(|metadata| metadata.convnext().ok());
-        Ok(blocks_in_words(of_weights.as_ref(), model))
     }
 
     /// Looks at the headers of all images.
@@ -155,6 +148,17 @@ impl<J: Job> Prepared<J> {
         let lines = [&facts[..], self.job.reasons(), &self.remarks].map(in_lines);
         Ok(format!("{first}{}", lines.concat()))
     }
+}
+
+/// Checks the blocks of the model against settings and weights; what is special about them.
+fn check_model<J: Job>(job: &J, device: &Device) -> Result<Vec<String>, TrainError> {
+    let Some(backbone) = job.backbone() else { return Ok(Vec::new()) };
+    let settings = job.settings();
+    let weights = settings.init.as_deref().map(read_metadata).transpose()?;
+    let blocks = ModelBlocks { backbone, decoder: job.decoder() };
+    let changes = weights.and_then(|weights| BlockChanges::new(&weights, blocks));
+    check_blocks(backbone, settings.activations, changes.filter(|_| job.freezes_encoder()))?;
+    Ok(blocks_in_words(backbone, changes, device))
 }
 
 /// The job with another batch size.

@@ -6,6 +6,7 @@ use burn::tensor::Device;
 use convnext_core::{WeightMetadata, counted};
 use convnext_data::{Cache, Dataset};
 
+use crate::block_change::ModelBlocks;
 use crate::error::TrainError;
 use crate::run::resolved::Resolved;
 use crate::run::run_folder::{Opened, RunFolder, weights_of};
@@ -93,11 +94,8 @@ fn initial_model<J: Job>(job: &J, device: &Device) -> Result<ModelOf<J>, TrainEr
         true => &[][..],
         false => job.head_parts(),
     };
-    start_from_with(
-        model,
-        path,
-        &StartParts { left_out: &head, fresh: job.fresh_parts(), backbone: job.backbone() },
-    )
+    let blocks = job.backbone().map(|backbone| ModelBlocks { backbone, decoder: job.decoder() });
+    start_from_with(model, path, &StartParts { left_out: &head, fresh: job.fresh_parts(), blocks })
 }
 
 /// Such as `the run is finished already: 10 epochs, 310 steps in 12m 34s; to go on, give --extend and more --epochs or

@@ -34,15 +34,15 @@ fn of_quarters(folder: &Path, encoder: &ModelConfig) -> PathBuf {
     path
 }
 
-/// The names in the blocks that did not get the values of the weights.
-fn fresh_in_blocks(model: &ConvNext) -> Vec<String> {
+/// The names that begin so and did not get the values of the weights.
+fn fresh<M: Module>(model: &M, part: &str) -> Vec<String> {
     let mut names = Vec::new();
     for_each_parameter(model, |parameter| {
         if tensor_values(parameter.values()).iter().any(|&value| value != 0.25) {
             names.push(parameter.name());
         }
     });
-    names.retain(|name| name.starts_with("stages.0."));
+    names.retain(|name| name.starts_with(part));
     names
 }
 
@@ -51,7 +51,7 @@ fn what_differs_in_the_blocks_starts_fresh_and_the_rest_goes_on() {
     use ResponseNorm as R;
     let (grn, l1) = (Some(R::Grn), Some(R::GrnL1));
     let folder = tempfile::tempdir().unwrap();
-    for (from, to, fresh) in [
+    for (from, to, names) in [
         ((grn, None), (grn, None), &[][..]),
         ((grn, None), (None, None), &[]),
         // The same tensors, but learned for something else.
@@ -68,10 +68,14 @@ fn what_differs_in_the_blocks_starts_fresh_and_the_rest_goes_on() {
     ] {
         let [from, to] = [micro(from.0, from.1), micro(to.0, to.1)];
         let path = of_quarters(folder.path(), &from);
-        let parts = StartParts { left_out: &|_| &[], fresh: &[], backbone: Some(&to) };
+        let parts = StartParts {
+            left_out: &|_| &[],
+            fresh: &[],
+            blocks: Some(ModelBlocks { backbone: &to, decoder: None }),
+        };
         let model = ConvNext::new(&to, Seed(1), &Device::flex()).unwrap();
-        let found = fresh_in_blocks(&start_from_with(model, &path, &parts).unwrap());
-        let expected: Vec<String> = fresh.iter().map(|name| format!("stages.0.0.{name}")).collect();
+        let found = fresh(&start_from_with(model, &path, &parts).unwrap(), "stages.0.");
+        let expected: Vec<String> = names.iter().map(|name| format!("stages.0.0.{name}")).collect();
         assert_eq!(found, expected, "{:?} to {:?}", from.response_norm, to.response_norm);
         // Who does not ask for another block gets none.
         let model = ConvNext::new(&to, Seed(1), &Device::flex()).unwrap();
@@ -82,4 +86,17 @@ fn what_differs_in_the_blocks_starts_fresh_and_the_rest_goes_on() {
         .map(|(name, _)| name));
         assert_eq!(start_from(model, &path, &|_| false).is_ok(), has_same_tensors);
     }
+}
+
+#[test]
+fn what_differs_in_the_blocks_of_a_decoder_starts_fresh_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut to = FcmaeConfig::new(micro(Some(ResponseNorm::Grn), None));
+    let path = of_quarters(folder.path(), &to.encoder);
+    to.decoder.response_norm = Some(ResponseNorm::GrnL1);
+    let blocks = ModelBlocks { backbone: &to.encoder, decoder: Some(&to.decoder) };
+    let parts = StartParts { left_out: &|_| &[], fresh: &[], blocks: Some(blocks) };
+    let model = Fcmae::new(&to, Seed(1), &Device::flex()).unwrap();
+    let model = start_from_with(model, &path, &parts).unwrap();
+    assert_eq!(fresh(&model, ""), ["decoder.0.grn.gamma", "decoder.0.grn.beta"]);
 }

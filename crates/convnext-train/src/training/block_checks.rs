@@ -1,0 +1,136 @@
+//! Checks of the blocks of a model before its training, and what is told of them.
+
+use burn::tensor::Device;
+use convnext_core::{ModelConfig, ResponseNorm};
+use convnext_nn::{Activations, is_cpu};
+
+use crate::block_change::BlockChanges;
+use crate::error::TrainError;
+
+/// Checks that a batch norm in the place of GRN, whose variance is that of a batch, has two values of each channel at least:
+/// `images` of a batch, with so many sites each in the last stage.
+///
+/// # Errors
+/// [`TrainError::BatchNorm`] when it has fewer.
+pub fn check_batch_norm(model: &ModelConfig, images: usize, sites: usize) -> Result<(), TrainError> {
+    let has_batch_norm = model.response_norm == Some(ResponseNorm::Bn);
+    match has_batch_norm && images.saturating_mul(sites) < 2 {
+        true => Err(TrainError::BatchNorm),
+        false => Ok(()),
+    }
+}
+
+/// Refuses a choice of activations for blocks that have none, and fresh parameters in blocks that learn nothing: the changes
+/// are those of a backbone that is frozen.
+///
+/// # Errors
+/// [`TrainError::FixedActivations`] and [`TrainError::FrozenBlocks`].
+pub(crate) fn check_blocks(
+    model: &ModelConfig,
+    activations: Activations,
+    changes_of_frozen: Option<BlockChanges>,
+) -> Result<(), TrainError> {
+    if let Some(norm) = model.alternative()
+        && activations != Activations::Save
+    {
+        return Err(TrainError::FixedActivations { norm: norm.in_words(), saved: saved_in_words(norm) });
+    }
+    let additions = changes_of_frozen.map(BlockChanges::additions_in_words).unwrap_or_default();
+    match additions.is_empty() {
+        true => Ok(()),
+        false => Err(TrainError::FrozenBlocks { additions: additions.join(", and ") }),
+    }
+}
+
+/// What is told of the blocks of a model before its training: where they differ from those of its size and from those of the
+/// weights that it starts from, and how they are computed.
+pub(crate) fn blocks_in_words(
+    model: &ModelConfig,
+    changes: Option<BlockChanges>,
+    device: &Device,
+) -> Vec<String> {
+    let special = model.block_differences().map(|_| format!("the model is {model}"));
+    let mut lines: Vec<String> = special.into_iter().collect();
+    lines.extend(changes.map(BlockChanges::in_words).unwrap_or_default());
+    let Some(norm) = model.alternative() else { return lines };
+    let name = norm.in_words();
+    // Other devices have no kernels for any block.
+    if is_cpu(device) {
+        lines.push(format!("blocks with {name} run without kernels: slower, and in f32"));
+    }
+    lines.push(format!("blocks with {name} save {}", saved_in_words(norm)));
+    lines
+}
+
+/// What the blocks with this alternative to GRN save for the backward pass, which is made in ordinary operations.
+fn saved_in_words(norm: ResponseNorm) -> &'static str {
+    match norm {
+        // Its statistics leave the block, so its graph is that of the whole model.
+        ResponseNorm::Bn => {
+            "every value between their operations for the backward pass, several times as much as others"
+        }
+        _ => "their input alone for the backward pass, and compute the rest again",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use convnext_core::{FcmaeConfig, FcmaeObjective, Preprocessing, WeightMetadata, find_model};
+
+    use super::*;
+    use crate::block_change::ModelBlocks;
+
+    fn micro(response_norm: Option<ResponseNorm>) -> ModelConfig {
+        ModelConfig { response_norm, ..find_model("micro").unwrap().config() }
+    }
+
+    #[test]
+    fn what_is_special_about_blocks_is_told() {
+        let device = Device::flex();
+        assert!(blocks_in_words(&micro(Some(ResponseNorm::Grn)), None, &device).is_empty());
+        let found = blocks_in_words(&micro(None), None, &device);
+        assert_eq!(found, ["the model is micro, with nothing in the place of GRN"]);
+        let found = blocks_in_words(&micro(Some(ResponseNorm::Se)), None, &device);
+        assert!(found[1].contains("slower") && found[2].contains("input alone"), "{found:?}");
+        let found = blocks_in_words(&micro(Some(ResponseNorm::Bn)), None, &device);
+        assert!(found.len() == 3 && found[2].contains("every value"), "{found:?}");
+    }
+
+    #[test]
+    fn batch_norms_need_two_values() {
+        let bn = micro(Some(ResponseNorm::Bn));
+        for (images, sites, fits) in [(1, 1, false), (1, 2, true), (2, 1, true), (0, 9, false)] {
+            assert_eq!(check_batch_norm(&bn, images, sites).is_ok(), fits, "{images}, {sites}");
+            check_batch_norm(&micro(None), images, sites).unwrap();
+        }
+        let message = check_batch_norm(&bn, 1, 1).unwrap_err().to_string();
+        assert!(message.contains("--response-norm") && message.contains("--batch-size"), "{message}");
+    }
+
+    #[test]
+    fn settings_without_effect_are_refused() {
+        let se = micro(Some(ResponseNorm::Se));
+        check_blocks(&se, Activations::Save, None).unwrap();
+        check_blocks(&micro(None), Activations::Recompute, None).unwrap();
+        let message = check_blocks(&se, Activations::Recompute, None).unwrap_err().to_string();
+        assert!(message.contains("squeeze and excite save their input alone"), "{message}");
+    }
+
+    #[test]
+    fn frozen_blocks_may_lose_something_and_get_nothing() {
+        let changes = |from: Option<ResponseNorm>, to: &ModelConfig| {
+            let (from, preprocessing) = (FcmaeConfig::new(micro(from)), Preprocessing::for_size(32, 3));
+            let weights = WeightMetadata::of_fcmae(&from, FcmaeObjective::default(), preprocessing);
+            BlockChanges::new(&weights, ModelBlocks { backbone: to, decoder: None })
+        };
+        let (grn, se) = (Some(ResponseNorm::Grn), Some(ResponseNorm::Se));
+        for (from, to, fits) in [(grn, grn, true), (grn, None, true), (grn, se, false), (None, grn, false)] {
+            let to = micro(to);
+            let found = check_blocks(&to, Activations::Save, changes(from, &to));
+            assert_eq!(found.is_ok(), fits, "{found:?}");
+        }
+        let to = micro(se);
+        let message = check_blocks(&to, Activations::Save, changes(grn, &to)).unwrap_err().to_string();
+        assert!(message.contains("replaced by squeeze and excite") && message.contains("leave"), "{message}");
+    }
+}
