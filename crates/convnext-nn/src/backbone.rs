@@ -10,6 +10,7 @@ use convnext_core::{BlockLayout, ModelConfig, STAGES};
 use convnext_kernels::Precision;
 
 use crate::batch_norm::BatchStatistics;
+use crate::bf16_warning::warn_of_f32;
 use crate::block::Block;
 use crate::drop_path::DropPath;
 use crate::error::ModelError;
@@ -18,8 +19,7 @@ use crate::layers::{Convolution, LayerNorm};
 use crate::ops::block_plan::Activations;
 use crate::ops::gather::gather;
 use crate::parameters::Scope;
-use crate::site_map::index_tensor;
-use crate::site_map::{SiteMap, SitePyramid};
+use crate::site_map::{SiteMap, SitePyramid, index_tensor};
 
 /// A patchify convolution (stride = kernel size), then LayerNorm.
 #[derive(Module, Debug)]
@@ -121,6 +121,7 @@ impl Backbone {
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
         let Self { stem, downsampling, stages } = self;
+        warn_of_f32(stages.iter().flatten(), precision);
         let of_stage =
             |blocks: Vec<Block>| blocks.into_iter().map(|block| block.with_precision(precision)).collect();
         let of_downsampling =

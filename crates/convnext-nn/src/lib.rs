@@ -20,6 +20,7 @@ pub mod ops;
 mod backbone;
 mod batch_norm;
 mod batch_statistics;
+mod bf16_warning;
 mod block;
 mod block_layers;
 mod classifier;

@@ -161,8 +161,10 @@ fn describe_metadata(metadata: &WeightMetadata) -> String {
         Interpolation::Bicubic => String::new(),
         other => format!(", {} filter", other.name()),
     };
+    let blocks = backbone.block_differences().map(|differences| format!("\nblocks with {differences}"));
     let mut text = format!(
-        "{kind}\ndepths {:?}, widths {:?}, stem stride {}\nimages {}{filter}, {} channel(s)",
+        "{kind}{}\ndepths {:?}, widths {:?}, stem stride {}\nimages {}{filter}, {} channel(s)",
+        blocks.unwrap_or_default(),
         backbone.depths,
         backbone.widths,
         backbone.stem_stride,

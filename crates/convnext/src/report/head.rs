@@ -2,7 +2,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use convnext_core::{ImageSize, Preprocessing, counted};
+use convnext_core::{ImageSize, ModelConfig, Preprocessing, counted};
 use convnext_train::{Best, MachineRecord, Metric, RunRecord, Summary, duration_in_words};
 use maud::Markup;
 
@@ -18,6 +18,15 @@ pub(super) fn model(run: &RunData) -> String {
     run.setting("model.encoder.name").or_else(|| run.setting("model.name")).unwrap_or_default()
 }
 
+/// Name of the model, and what its blocks have that those of this name have not.
+fn model_in_words(run: &RunData) -> Option<String> {
+    let model = run.config.get("model")?;
+    let backbone: Option<ModelConfig> = model.get("encoder").unwrap_or(model).clone().try_into().ok();
+    // Runs of earlier versions may say less of a model.
+    let words = backbone.map_or_else(|| self::model(run), |backbone| backbone.to_string());
+    Some(words).filter(|words| !words.is_empty())
+}
+
 /// The facts of a run. What runs of earlier versions did not record is left out.
 pub(super) fn facts(run: &RunData, kind: Kind) -> Markup {
     let record = run.record.as_ref();
@@ -27,7 +36,7 @@ pub(super) fn facts(run: &RunData, kind: Kind) -> Markup {
             "best",
             run.summary.as_ref().and_then(|summary| summary.best.as_ref()).map(|best| best_words(run, best)),
         ),
-        ("model", Some(model(run)).filter(|name| !name.is_empty())),
+        ("model", model_in_words(run)),
         ("task", Some(kind.task(run))),
         ("data", run.setting("data")),
         ("images", record.map(|record| images(run, record))),

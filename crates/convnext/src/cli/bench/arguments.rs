@@ -1,10 +1,10 @@
 //! Arguments of `convnext bench`.
 
 use clap::{Args, ValueEnum};
-use convnext::core::{ImageSize, ModelSize};
+use convnext::core::{ImageSize, ModelConfig, ModelSize};
 use serde::Serialize;
 
-use crate::cli::blocks::BlockArguments;
+use crate::cli::blocks::{BlockArguments, FreshBlockArguments};
 use crate::cli::values::{self, ActivationsName, MachineArguments};
 
 /// Measure how fast a model runs on this machine, on random images
@@ -40,7 +40,7 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_name = "N", value_parser = values::stem_stride, default_value = "4")]
     pub(super) stem_stride: usize,
     #[command(flatten)]
-    pub(super) blocks: BlockArguments,
+    pub(super) blocks: FreshBlockArguments,
     /// Sites that the encoder of a pre-training computes at
     #[arg(long, value_name = "KIND", default_value = "sparse")]
     pub(super) encoder: Sites,
@@ -71,6 +71,14 @@ pub(crate) struct BenchArguments {
     /// Print JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+impl BenchArguments {
+    /// The backbone that is measured.
+    pub(super) fn backbone(&self) -> ModelConfig {
+        let model = ModelConfig { stem_stride: self.stem_stride, ..self.model.config() };
+        BlockArguments::from(self.blocks).of_fresh(model)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]

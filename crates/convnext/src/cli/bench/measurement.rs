@@ -1,6 +1,6 @@
 //! Result of the bench, as JSON and as text.
 
-use convnext::core::ImageSize;
+use convnext::core::{ImageSize, ResponseNorm};
 use convnext::nn::{Precision, is_cpu, kernels, peak_activation_bytes};
 use serde::Serialize;
 
@@ -28,6 +28,13 @@ pub(super) struct Timed {
 pub(super) struct Measurement {
     mode: Mode,
     model: &'static str,
+    /// By its name on the command line; `none` of blocks without one.
+    response_norm: &'static str,
+    /// Initial value; `None` of blocks without LayerScale.
+    layer_scale: Option<f64>,
+    /// What the blocks have that those of the model have not, in words.
+    #[serde(skip)]
+    block_differences: Option<String>,
     batch_size: usize,
     image_size: ImageSize,
     encoder: Sites,
@@ -80,10 +87,14 @@ impl Measurement {
         let Timed { seconds, live_bytes, page_faults_a_step, peak, profile } = timed;
         let quantile = |share: f64| seconds[((seconds.len() - 1) as f64 * share).round() as usize];
         let median = quantile(0.5);
+        let backbone = arguments.backbone();
         let gflops = macs.map(|macs| 2e-9 * macs * arguments.batch_size as f64 / median);
         Self {
             mode: arguments.mode,
             model: arguments.model.name,
+            response_norm: backbone.response_norm.map_or(ResponseNorm::NONE, ResponseNorm::name),
+            layer_scale: backbone.layer_scale,
+            block_differences: backbone.block_differences(),
             batch_size: arguments.batch_size,
             image_size: arguments.image_size,
             encoder: arguments.encoder,
@@ -153,6 +164,9 @@ pub(super) fn describe(found: &Measurement) -> String {
             .page_faults_a_step
             .map_or_else(|| "an unknown number of".to_owned(), |count| format!("{count:.1}")),
     );
+    if let Some(differences) = &found.block_differences {
+        text += &format!("\nblocks with {differences}");
+    }
     if !found.profile.is_empty() {
         let row = |time: &KernelTime| {
             vec![

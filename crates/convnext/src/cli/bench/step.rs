@@ -5,8 +5,8 @@ use std::iter::once;
 use anyhow::bail;
 use burn::tensor::Device;
 use convnext::core::{
-    ConfigError, Cost, EncoderKind, FcmaeConfig, FcmaeObjective, ImageSize, Mask, ModelConfig, PatchGrid,
-    Seed, pretraining_macs,
+    ConfigError, Cost, EncoderKind, FcmaeConfig, FcmaeObjective, ImageSize, Mask, PatchGrid, Seed,
+    pretraining_macs,
 };
 use convnext::data::ImageBatch;
 use convnext::detect::SIDE_MULTIPLE;
@@ -26,8 +26,7 @@ impl Subject {
         precision: Precision,
     ) -> anyhow::Result<Self> {
         check(arguments)?;
-        let backbone = arguments.blocks.of_fresh(arguments.model.config());
-        let backbone = ModelConfig { stem_stride: arguments.stem_stride, ..backbone };
+        let backbone = arguments.backbone();
         let recipe = PretrainRecipe::load("plain", &[])?.training;
         // The step gets the images as they are, without a copy; what is left of the batch are its labels.
         let mut batch = random_batch(arguments.batch_size, arguments.image_size, backbone.classes);
@@ -74,6 +73,11 @@ fn check(arguments: &BenchArguments) -> anyhow::Result<()> {
         bail!(
             "--activations is for --mode train, pretrain, segment-train and detect-train; inference saves nothing"
         );
+    }
+    if let Some(norm) = arguments.backbone().alternative()
+        && activations != ActivationsName::Save
+    {
+        bail!("--activations has no effect on blocks with {}; leave it out", norm.in_words());
     }
     Ok(())
 }

@@ -1,14 +1,15 @@
 //! The arguments that a recorded configuration stands for.
 
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use anyhow::{Context, bail};
-use convnext::core::{DetectionTask, Kind, ModelConfig, SegmentationTask, find_model};
+use convnext::core::{DetectionTask, Kind, ModelConfig, ModelSize, SegmentationTask, find_model};
 use convnext::multilabel::MultiLabelTask;
-use convnext::train::LabelSubset;
+use convnext::train::{LabelSubset, read_metadata};
 use toml::{Table, Value};
 
-use crate::cli::blocks::arguments_of_blocks;
+use crate::cli::blocks::{arguments_of_blocks, arguments_of_changed_blocks};
 
 /// A flag and its value; an empty value for one that takes none.
 pub(super) type Argument = (&'static str, OsString);
@@ -95,10 +96,9 @@ fn dense_arguments(settings: &Table) -> Vec<Argument> {
 fn model_arguments(settings: &Table, init: Option<&OsStr>) -> anyhow::Result<Vec<Argument>> {
     let is_recorded_start = init.is_none() && settings.contains_key("init");
     if init.is_some_and(|init| init != "none") {
-        return Ok(Vec::new());
+        return Ok(changed_blocks(settings));
     }
-    let model = nested(settings, &["model", "encoder"]).or_else(|| settings.get("model"));
-    let model: ModelConfig = (model.context("the recorded run has no model")?.clone())
+    let model: ModelConfig = (backbone(settings).context("the recorded run has no model")?.clone())
         .try_into()
         .context("the recorded model cannot be read")?;
     let channels = ("--channels", model.input_channels.to_string().into());
@@ -125,6 +125,22 @@ fn model_arguments(settings: &Table, init: Option<&OsStr>) -> anyhow::Result<Vec
         found.extend(blocks);
     }
     Ok(found)
+}
+
+/// Arguments for what the run changed in the blocks that it started from, as a start from other weights needs them.
+fn changed_blocks(settings: &Table) -> Vec<Argument> {
+    let model: Option<ModelConfig> = backbone(settings).and_then(|model| model.clone().try_into().ok());
+    let Some(model) = model else { return Vec::new() };
+    let init = settings.get("init").and_then(Value::as_str);
+    let of_weights = init.and_then(|init| read_metadata(Path::new(init)).ok()?.convnext().ok());
+    // From scratch, or without its weights: the blocks that the name stands for.
+    let start = of_weights.or_else(|| find_model(&model.name).ok().map(ModelSize::config));
+    let changes = start.map(|start| arguments_of_changed_blocks(&start, &model)).unwrap_or_default();
+    changes.into_iter().map(|(flag, value)| (flag, value.into())).collect()
+}
+
+fn backbone(settings: &Table) -> Option<&Value> {
+    nested(settings, &["model", "encoder"]).or_else(|| settings.get("model"))
 }
 
 fn is_on(settings: &Table, key: &str) -> bool {
@@ -191,6 +207,14 @@ mod tests {
             found.ends_with(&["--response-norm=se".to_owned(), "--layer-scale=0.5".to_owned()]),
             "{found:?}"
         );
+        // What was changed is changed in other weights as well.
+        let found = arguments(&other, Some("x.safetensors")).unwrap();
+        assert!(
+            found.ends_with(&["--response-norm=se".to_owned(), "--layer-scale=0.5".to_owned()]),
+            "{found:?}"
+        );
+        let found = arguments(RUN, Some("x.safetensors")).unwrap();
+        assert!(found.iter().all(|found| !found.contains("-norm") && !found.contains("-scale")), "{found:?}");
         // Weights may have other blocks, so a run that began with some tells its own.
         let found = arguments(&format!("init = 'w.safetensors'\n{RUN}"), None).unwrap();
         assert!(found.contains(&"--response-norm=grn".to_owned()), "{found:?}");
