@@ -2,6 +2,7 @@
 
 use image::{Rgb, RgbImage};
 use predicates::str::contains;
+use safetensors::SafeTensors;
 use serde_json::{Value, json};
 
 use super::bench::{Bench, Refusal};
@@ -52,6 +53,23 @@ fn png(image: RgbImage) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     image::DynamicImage::from(image).write_to(&mut bytes, image::ImageFormat::Png).unwrap();
     bytes.into_inner()
+}
+
+#[test]
+fn gates_and_batch_norms_in_the_blocks_learn() {
+    let bench = cells();
+    for (norm, name) in [("cbam", "stages.0.0.cbam.conv.weight"), ("bn", "stages.0.0.bn.num_batches_tracked")]
+    {
+        bench.succeed(&format!("{TRAIN} --response-norm {norm} --steps 2 --batch-size 2 --out {norm} -q"));
+        let bytes = bench.read(&format!("{norm}/weights.safetensors"));
+        let weights = SafeTensors::deserialize(&bytes).unwrap();
+        let tensor = weights.tensor(name).unwrap();
+        match norm {
+            "bn" => assert_eq!(tensor.data(), 2_i64.to_le_bytes()),
+            _ => assert_eq!(tensor.shape(), [1, 2, 7, 7]),
+        }
+    }
+    bench.succeed("detect cells/val/01.png --weights cbam/weights.safetensors --out out");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Rivals of GRN and LayerScale beside it: trainings, the way from one to the other, and what is refused.
+//! Alternatives to GRN and LayerScale beside it: trainings, the way from one to the other, and what is refused.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ const PRETRAIN: &str =
 const FINETUNE: &str =
     "finetune --data photos --recipe plain --image-size 32 --stem-stride 1 --batch-size 6 --steps 2";
 
-/// Every rival of GRN, and blocks with nothing.
+/// Every alternative to GRN, and blocks with nothing.
 const NAMES: [&str; 14] = [
     "grn-average",
     "grn-l1",
@@ -38,7 +38,7 @@ fn photos() -> Bench {
 }
 
 #[test]
-fn each_rival_is_pretrained_finetuned_and_used() {
+fn each_alternative_is_pretrained_finetuned_and_used() {
     let bench = photos();
     for name in NAMES {
         bench.succeed(&format!("{PRETRAIN} --steps 2 --response-norm {name} --out {name}/a -q"));
@@ -61,9 +61,20 @@ fn what_is_dropped_added_or_replaced_is_said() {
     bench
         .run(&format!("{PRETRAIN} --steps 1 --response-norm se --layer-scale 0.5 --out se"))
         .success()
-        .stderr(contains("blocks have squeeze and excite in the place of GRN"))
-        .stderr(contains("LayerScale, which starts at 0.5"))
-        .stderr(contains("run without kernels"));
+        .stderr(contains(
+            "the model is micro, with squeeze and excite in the place of GRN, and LayerScale (initially 0.5)",
+        ))
+        .stderr(contains("run without kernels"))
+        .stderr(contains("save their input alone"));
+    for (shown, page) in [
+        (
+            bench.succeed("inspect se/weights.safetensors"),
+            "blocks with squeeze and excite in the place of GRN",
+        ),
+        (bench.read_text("se/report.html"), "micro, with squeeze and excite in the place of GRN"),
+    ] {
+        assert!(shown.contains(page), "{shown}");
+    }
     bench.succeed(&format!("{PRETRAIN} --steps 1 --out grn -q"));
     for (number, (init, arguments, words)) in [
         ("grn", "--response-norm none", "GRN of the weights is dropped, and nothing takes its place"),
@@ -72,9 +83,13 @@ fn what_is_dropped_added_or_replaced_is_said() {
             "--response-norm grn-l1",
             "GRN of the weights is replaced by GRN by L1 norms, which starts fresh",
         ),
-        ("grn", "--layer-scale on", "LayerScale is added to the weights and starts at 1e-6"),
+        ("grn", "--layer-scale on", "LayerScale is added to the weights and starts at 1.0"),
         ("se", "--response-norm grn", "squeeze and excite of the weights is replaced by GRN"),
-        ("se", "--layer-scale off", "LayerScale of the weights is dropped"),
+        (
+            "se",
+            "--layer-scale off",
+            "LayerScale of the weights is dropped, and the factors that it learned are lost",
+        ),
     ]
     .into_iter()
     .enumerate()
@@ -88,6 +103,11 @@ fn what_is_dropped_added_or_replaced_is_said() {
         assert!(first == again, "{arguments}");
     }
     bench.succeed(&format!("{FINETUNE} --init 0/weights.safetensors --response-norm grn --out added -q"));
+    // What a run changed is changed in other weights as well.
+    bench
+        .run("finetune --config 1 --init se/weights.safetensors --out elsewhere")
+        .success()
+        .stderr(contains("squeeze and excite of the weights is replaced by GRN by L1 norms"));
     let same =
         bench.run(&format!("{FINETUNE} --init se/weights.safetensors --model micro --out same")).success();
     same.stderr(contains("of the weights").not());
@@ -108,6 +128,9 @@ fn what_makes_no_sense_is_refused() {
     );
     bench.succeed(&format!("{PRETRAIN} --steps 1 --response-norm bn --layer-scale 0.5 --out bn -q"));
     let weights = "bn/weights.safetensors";
+    let probe = format!("{FINETUNE} --init {weights} --freeze encoder");
+    let one_site =
+        "finetune --data photos --init none --model micro --recipe plain --image-size 32 --batch-size 1";
     bench.refuse(
         1,
         &[
@@ -115,10 +138,29 @@ fn what_makes_no_sense_is_refused() {
                 &format!("{FINETUNE} --init {weights} --layer-scale 1 --out x"),
                 &["bn/weights", "--layer-scale on"],
             ),
+            (
+                &format!("{probe} --response-norm grn --out x"),
+                &["--freeze encoder", "batch norm of the weights is replaced by GRN", "leave"],
+            ),
+            (
+                &format!("{PRETRAIN} --response-norm se --activations recompute --out x"),
+                &["--activations", "squeeze and excite save their input alone"],
+            ),
+            (
+                "bench --mode train --model micro --batch-size 1 --response-norm se --activations recompute",
+                &["--activations", "squeeze and excite"],
+            ),
+            (
+                &format!("{one_site} --response-norm bn --steps 1 --out x"),
+                &["--response-norm", "--batch-size", "single value"],
+            ),
             (&format!("convert {weights} --to timm --out x"), &["batch norm (bn) in the place of GRN"]),
             (&format!("export {weights} --features --out x.onnx"), &["batch norm (bn) in the place of GRN"]),
         ],
     );
+    assert!(!bench.exists("x"), "a refused command made its output folder");
+    // Nothing fresh is frozen where something is only dropped.
+    bench.succeed(&format!("{probe} --response-norm none --out probe -q"));
 }
 
 #[test]
@@ -138,7 +180,7 @@ fn a_training_with_batch_norms_goes_on_with_the_same_bits() {
 }
 
 #[test]
-fn the_unstable_variant_is_told_when_it_diverges() {
+fn a_divergence_with_other_blocks_is_told_with_its_step() {
     let bench = photos();
     bench
         .run(&format!("{PRETRAIN} --response-norm grn-no-pool --lr 1000 --steps 60 --out run"))
@@ -152,5 +194,14 @@ fn blocks_are_measured_by_the_bench() {
     let bench = Bench::new();
     let line = "bench --mode pretrain --model micro --image-size 64 --batch-size 2 --steps 1 --json";
     let measured = bench.json(&format!("{line} --response-norm cbam --layer-scale on"));
-    assert!(measured["images_per_second"].as_f64().is_some_and(|speed| speed > 0.0), "{measured}");
+    assert_eq!((&measured["response_norm"], &measured["layer_scale"]), (&"cbam".into(), &1e-6.into()));
+    let plain = bench.json(line);
+    assert!(plain["response_norm"] == "grn" && plain["layer_scale"].is_null(), "{plain}");
+    let infer = "bench --mode infer --model micro --image-size 64 --batch-size 2 --steps 1 --precision bf16";
+    bench
+        .run(&format!("{infer} --response-norm cbam"))
+        .success()
+        .stdout(contains("blocks with CBAM in the place of GRN"))
+        .stderr(contains("blocks with CBAM compute in f32").count(1));
+    bench.run(infer).success().stderr(contains("compute in f32").not());
 }

@@ -37,6 +37,19 @@ fn png(image: &image::DynamicImage) -> Vec<u8> {
 }
 
 #[test]
+fn batch_norms_in_the_blocks_follow_the_batches() {
+    let bench = streets();
+    bench.succeed(&format!("{TRAIN} --response-norm bn --steps 2 --batch-size 2 --out run -q"));
+    let bytes = bench.read("run/weights.safetensors");
+    let weights = SafeTensors::deserialize(&bytes).unwrap();
+    let counter = weights.tensor("stages.0.0.bn.num_batches_tracked").unwrap();
+    assert_eq!(counter.data(), 2_i64.to_le_bytes());
+    let mean = weights.tensor("stages.3.0.bn.running_mean").unwrap();
+    assert!(mean.data().iter().any(|&byte| byte != 0));
+    bench.succeed("segment streets/images/val/01.png --weights run/weights.safetensors --out out");
+}
+
+#[test]
 fn a_network_is_trained_measured_and_used() {
     let bench = streets();
     bench
