@@ -60,7 +60,7 @@ pub enum TrainError {
     /// LayerScale was asked to start at a value, but starts at what the weights learned.
     #[error(
         "{path} has LayerScale, whose factors go on from what was learned, but --layer-scale {asked} asks them to start at a \
-         value; give --layer-scale on to keep them or off to drop them, or leave it out"
+         value; give --layer-scale on to go on with them or off to drop them, or leave it out"
     )]
     LayerScale {
         /// The weight file.
