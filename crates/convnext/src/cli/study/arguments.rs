@@ -26,7 +26,7 @@ pub(crate) struct RunArguments {
     /// Images with labels: for fine-tuning, and without their labels for pre-training
     #[arg(long, value_name = "PATH")]
     pub(super) data: Option<PathBuf>,
-    /// Images to pre-train on [default: those of --data]
+    /// Images to pre-train on [default: those of the folder `train` of --data, or all of them]
     #[arg(long, value_name = "PATH")]
     pub(super) pretraining_data: Option<PathBuf>,
     /// Images with labels of many classes, between pre-training and fine-tuning: ImageNet-22K in the paper
@@ -133,6 +133,9 @@ impl From<StageName> for Stage {
     }
 }
 
+/// Folder of the images to train on, in one with parts.
+const TRAINING_PART: &str = "train";
+
 /// A stage and words of a command line, as a shell would divide them.
 fn stage_arguments(text: &str) -> Result<(StageName, Vec<String>), String> {
     let (stage, words) = text.split_once('=').ok_or("expected STAGE=WORDS, such as bench=\"--steps 20\"")?;
@@ -158,6 +161,12 @@ impl RunArguments {
         }
     }
 
+    /// Images that are validated on are left out where a folder keeps them apart.
+    fn images_to_pretrain_on(&self) -> Option<PathBuf> {
+        let part = self.data.as_ref().map(|data| data.join(TRAINING_PART)).filter(|part| part.is_dir());
+        self.pretraining_data.clone().or(part)
+    }
+
     fn stages(&self) -> BTreeMap<Stage, StageOptions> {
         let [all, downstream] =
             [self.image_size, self.downstream_image_size].map(|size| size.map(|size| size.to_string()));
@@ -170,7 +179,7 @@ impl RunArguments {
         };
         let of_downstream = of(&self.downstream_data, self.downstream_epochs);
         let mut stages = BTreeMap::from([
-            (Stage::Pretraining, of(&self.pretraining_data, self.pretraining_epochs)),
+            (Stage::Pretraining, of(&self.images_to_pretrain_on(), self.pretraining_epochs)),
             (Stage::Intermediate, of(&self.intermediate_data, self.intermediate_epochs)),
             (Stage::Finetuning, of(&self.data, self.finetuning_epochs)),
             (
