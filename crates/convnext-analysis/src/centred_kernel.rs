@@ -27,7 +27,7 @@ impl CentredKernel {
     }
 
     /// Linear CKA of two layers on the same images, 0 to 1. 1 where the features are the same but for a rotation and one
-    /// scale. `None` where they saw other numbers of images, or where one layer tells no two images apart.
+    /// scale; with fewer images than features it tends to 1 whatever they are. `None` where they saw other numbers of images, or where one layer tells no two images apart.
     pub fn alignment(&self, other: &Self) -> Option<f64> {
         if self.images != other.images || self.values.is_empty() || other.values.is_empty() {
             return None;

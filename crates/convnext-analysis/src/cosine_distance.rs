@@ -1,7 +1,7 @@
 //! Feature cosine distance (paper Figure 4): how different the maps of a layer's channels are.
 
 /// The mean of `(1 - cos) / 2` over all pairs of channels of one image, the pairs of a channel with itself included
-/// (paper section 3.2). 0 where all maps are one and the same, towards 0.5 where they have nothing in common.
+/// (paper section 4). 0 where all maps are one and the same, towards 0.5 where they have nothing in common.
 ///
 /// Channels that are 0 everywhere in the image have no direction: they are left out, and counted by
 /// [`ChannelActivity`](crate::ChannelActivity). `None` where no channel is left.

@@ -13,6 +13,7 @@
 //! **Invariant:** this crate knows neither Burn nor training nor data sets; arrays are plain bytes.
 
 mod array;
+mod arrays_file;
 mod class_names;
 mod convert;
 mod detector_names;
@@ -37,6 +38,7 @@ mod weight_file;
 mod weight_folder;
 
 pub use array::{ArraySource, NamedArray};
+pub use arrays_file::write_arrays;
 pub use class_names::read_class_names;
 pub use convert::write_converted;
 pub use element_type::ElementType;
@@ -46,7 +48,7 @@ pub use foreign::Origin;
 pub use naming::Naming;
 pub use package_config::{PackageConfig, PackageCrop};
 pub use replace_file::{UNFINISHED_SUFFIX, replace_file};
-pub use safetensors_file::{TRAINING_PREFIX, write_arrays, write_checkpoint, write_weights};
+pub use safetensors_file::{TRAINING_PREFIX, write_checkpoint, write_weights};
 pub use shards::files_of;
 pub use strict::{check_names, check_shapes, fits};
 pub use tensor_info::TensorInfo;

@@ -52,14 +52,6 @@ pub fn write_weights(
     write(path, arrays, Some(metadata), None)
 }
 
-/// Writes arrays that are no weights, such as activations; as [`write_weights`] without metadata.
-///
-/// # Errors
-/// As [`write_weights`].
-pub fn write_arrays(path: &Path, arrays: &[impl ArraySource]) -> Result<(), IoError> {
-    write(path, arrays, None, None)
-}
-
 /// Writes a checkpoint: a weight file that also holds, under names that begin with [`TRAINING_PREFIX`],
 /// the tensors of a training, and in `progress` where the training stands. [`crate::read_weights`] takes
 /// the model out of it.
@@ -75,7 +67,7 @@ pub fn write_checkpoint(
     write(path, arrays, Some(metadata), Some(progress))
 }
 
-fn write(
+pub(crate) fn write(
     path: &Path,
     arrays: &[impl ArraySource],
     metadata: Option<&WeightMetadata>,

@@ -1,4 +1,4 @@
-//! Analyses of a backbone: what its layers compute from images (paper Figures 3, 4 and 7).
+//! Analyses of a backbone: measures of its layers on images (paper Figures 3, 4 and 7).
 
 pub(crate) mod activation_maps;
 pub(crate) mod backbone_analysis;

@@ -1,4 +1,4 @@
-//! What the layers of one or more networks compute from the same images (paper Figures 3, 4 and 7).
+//! The layers of one or more networks on the same images (paper Figures 3, 4 and 7).
 
 use std::path::Path;
 
@@ -23,13 +23,17 @@ pub struct Analyzer {
     device: Device,
 }
 
-/// What was measured of one network.
+/// Measures of one network.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AnalyzedModel {
     /// Weights, as they were named.
     pub weights: String,
     /// Name of the model.
     pub model: String,
+    /// Images that were looked at: those that could be read.
+    pub images: usize,
+    /// Classes of the images; 0 without labels.
+    pub classes: usize,
     /// Measures of each layer, in their order.
     pub layers: Vec<LayerMeasures>,
     /// Kernels of the outputs of the blocks, with their names.
@@ -57,10 +61,6 @@ pub struct ModelAlignment {
 pub struct Analysis {
     /// Kind of these results.
     pub kind: &'static str,
-    /// Images that were looked at.
-    pub images: usize,
-    /// Classes among them; 0 without labels.
-    pub classes: usize,
     /// The networks.
     pub models: Vec<AnalyzedModel>,
     /// Alignments of each pair of networks; of one network alone with itself.
@@ -68,8 +68,8 @@ pub struct Analysis {
 }
 
 impl Analysis {
-    /// Puts together what was measured of networks on the same images.
-    pub fn new(images: usize, classes: usize, models: Vec<AnalyzedModel>) -> Self {
+    /// Puts together the measures of networks on the same images.
+    pub fn new(models: Vec<AnalyzedModel>) -> Self {
         let count = models.len();
         let pairs = (0..count).flat_map(|left| (left + 1..count).map(move |right| (left, right)));
         let pairs: Vec<_> = if count == 1 { vec![(0, 0)] } else { pairs.collect() };
@@ -82,17 +82,19 @@ impl Analysis {
             values: alignments(&models[left].kernels, &models[right].kernels),
         });
         let alignments = aligned.collect();
-        Self { kind: "analysis", images, classes, models, alignments }
+        Self { kind: "analysis", models, alignments }
     }
 }
 
-/// A picture of the activations of a layer.
+/// The activations of a layer on one image, to look at.
 #[derive(Debug, Clone)]
 pub struct LayerMaps {
     /// The layer.
     pub place: LayerPlace,
-    /// Maps of 64 of its channels.
-    pub picture: Image,
+    /// Number of its activations.
+    pub activations: usize,
+    /// Maps of 64 of its channels, side by side.
+    pub sheet: Image,
 }
 
 impl Analyzer {
@@ -116,8 +118,8 @@ impl Analyzer {
         &self.preprocessing
     }
 
-    /// Measures every layer on all images of a data set. `weights` is what the network is called, `progress` is told how
-    /// many images are done.
+    /// Measures every layer on all images of a data set. The network is called `weights`; `progress` is told how many images
+    /// are done.
     ///
     /// # Errors
     /// Those of [`BackboneAnalysis::of`].
@@ -133,12 +135,14 @@ impl Analyzer {
         Ok(AnalyzedModel {
             weights: weights.to_owned(),
             model: self.model.config().name.clone(),
+            images: found.images(),
+            classes: found.classes(),
             layers: found.measures(),
             kernels: found.kernels(),
         })
     }
 
-    /// Pictures of the activations of every layer on one image.
+    /// The activations of every layer on one image, to look at.
     ///
     /// # Errors
     /// [`TrainError::Model`] when the image does not fit the network.
@@ -148,8 +152,9 @@ impl Analyzer {
             let mut result = Ok(());
             self.model.backbone.forward_layers(self.model.config(), images, &mut |place, sites, rows| {
                 let channels = rows.dims()[1];
-                match activation_maps(&tensor_values(rows), sites, channels) {
-                    Ok(picture) => maps.push(LayerMaps { place, picture }),
+                let values = tensor_values(rows);
+                match activation_maps(&values, sites, channels) {
+                    Ok(sheet) => maps.push(LayerMaps { place, activations: values.len(), sheet }),
                     Err(error) => result = Err(error),
                 }
             })?;

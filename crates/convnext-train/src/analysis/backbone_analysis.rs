@@ -10,16 +10,21 @@ use crate::analysis::layer_statistics::{LayerMeasures, LayerStatistics};
 use crate::error::TrainError;
 use crate::evaluation::inference::{EvalLoaderConfig, for_each_batch};
 
+/// Images whose pooled outputs are compared, at most: a kernel has a value for each pair of them.
+const MAX_POOLED_IMAGES: usize = 2000;
+
 /// Measures of every layer of a backbone, over the images of a data set.
 #[derive(Debug, Clone)]
 pub struct BackboneAnalysis {
     pub(crate) layers: Vec<LayerStatistics>,
     images: usize,
+    /// Classes of the images, ascending, as they stand in the data set.
+    classes: Vec<usize>,
 }
 
 impl BackboneAnalysis {
-    /// Looks at every image, whole: no patch is removed. Classes are those of the data set. `progress` is told how many
-    /// images are done.
+    /// Looks at every image, whole: no patch is removed. Classes are those of the images. Similarities and effective ranks are
+    /// of the first 2,000 images. `progress` is told how many images are done.
     ///
     /// # Errors
     /// What reading the images reports, [`TrainError::Model`] for images that do not fit the backbone, and
@@ -32,10 +37,12 @@ impl BackboneAnalysis {
         mut progress: impl FnMut(usize),
     ) -> Result<Self, TrainError> {
         let device = backbone.stem.conv.weight.lazy_device();
-        let classes = dataset.classes().len();
-        let mut analysis = Self { layers: Vec::new(), images: 0 };
+        let mut classes: Vec<usize> = (0..dataset.len()).filter_map(|index| dataset.label(index)).collect();
+        classes.sort_unstable();
+        classes.dedup();
+        let mut analysis = Self { layers: Vec::new(), images: 0, classes };
         for_each_batch(dataset, preprocessing, reading, &device, |images, batch| {
-            analysis.add((backbone, config), images, (&batch.labels, classes))?;
+            analysis.add((backbone, config), images, &batch.labels)?;
             progress(analysis.images);
             Ok::<(), TrainError>(())
         })?;
@@ -46,8 +53,11 @@ impl BackboneAnalysis {
         &mut self,
         (backbone, config): (&Backbone, &ModelConfig),
         images: Tensor<4>,
-        (labels, classes): (&[Option<usize>], usize),
+        labels: &[Option<usize>],
     ) -> Result<(), TrainError> {
+        let class = |label: &Option<usize>| self.classes.binary_search(&(*label)?).ok();
+        let labels: Vec<Option<usize>> = labels.iter().map(class).collect();
+        let is_pooled = self.images < MAX_POOLED_IMAGES;
         let (mut next, mut damaged) = (0, None);
         backbone.forward_layers(config, images, &mut |place, _, rows| {
             let channels = rows.dims()[1];
@@ -56,11 +66,11 @@ impl BackboneAnalysis {
                 damaged = Some(place);
             }
             if next == self.layers.len() {
-                self.layers.push(LayerStatistics::new(place, channels, classes));
+                self.layers.push(LayerStatistics::new(place, channels, self.classes.len()));
             }
             let layer = &mut self.layers[next];
             let of_images = values.chunks_exact(values.len() / labels.len());
-            of_images.zip(labels).for_each(|(rows, &label)| layer.add(rows, label));
+            of_images.zip(&labels).for_each(|(rows, &label)| layer.add(rows, label, is_pooled));
             next += 1;
         })?;
         self.images += labels.len();
@@ -75,7 +85,12 @@ impl BackboneAnalysis {
         self.images
     }
 
-    /// What was measured of each layer, in their order.
+    /// Number of classes that the images are of; 0 without labels.
+    pub fn classes(&self) -> usize {
+        self.classes.len()
+    }
+
+    /// Measures of each layer, in their order.
     pub fn measures(&self) -> Vec<LayerMeasures> {
         self.layers.iter().map(LayerStatistics::measures).collect()
     }

@@ -1,4 +1,4 @@
-//! What becomes of the features during a pre-training: their distance, and dead and saturated maps, on the same images each time.
+//! Features during a pre-training: their distance, and dead and saturated maps, on the same images each time.
 
 use convnext_analysis::ChannelCounts;
 use convnext_core::{ModelConfig, Preprocessing, STAGES, Seed};
@@ -45,7 +45,7 @@ impl FeatureWatch {
         self.images.len()
     }
 
-    /// Of the expanded activations after GRN, where a collapse shows (paper section 3.2): the cosine distance, mean over all
+    /// Of the expanded activations after GRN, where a collapse shows (paper section 4): the cosine distance, mean over all
     /// blocks and over those of each stage, and the shares of dead and of saturated maps.
     pub(crate) fn metrics(&self, backbone: (&Backbone, &ModelConfig)) -> Result<Vec<Metric>, TrainError> {
         let analysis =

@@ -1,4 +1,4 @@
-//! Running measures of one layer, and what they say.
+//! Running measures of one layer, and their results.
 
 use convnext_analysis::{
     ChannelActivity, ChannelCounts, ClassMeans, effective_rank, feature_cosine_distance,
@@ -22,7 +22,7 @@ pub(crate) struct LayerStatistics {
     pooled: Vec<f32>,
 }
 
-/// What was measured of a layer.
+/// Measures of a layer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LayerMeasures {
     /// Name of the layer, such as `stages.2.8.expanded`.
@@ -89,11 +89,11 @@ impl LayerStatistics {
         self.place
     }
 
-    /// Adds an image, with its class if it has one.
+    /// Adds an image, with its class if it has one; `is_pooled` stores the means over its positions.
     ///
     /// # Shapes
     /// - rows: `[positions, channels]`
-    pub(crate) fn add(&mut self, rows: &[f32], class: Option<usize>) {
+    pub(crate) fn add(&mut self, rows: &[f32], class: Option<usize>, is_pooled: bool) {
         if let Some(distance) = feature_cosine_distance(rows, self.channels) {
             self.distance = (self.distance.0 + distance, self.distance.1 + 1);
         }
@@ -101,7 +101,7 @@ impl LayerStatistics {
         if let Some(class) = class {
             self.class_means.add(rows, class);
         }
-        if self.place.layer == BlockLayer::Output {
+        if is_pooled && self.place.layer == BlockLayer::Output {
             self.pooled.extend(means(rows, self.channels));
         }
     }
@@ -116,7 +116,7 @@ impl LayerStatistics {
         self.activity.counts()
     }
 
-    /// Pooled features, `[images, channels]`; empty where they are not kept.
+    /// Pooled features, `[images, channels]`; empty where there are none.
     pub(crate) fn pooled(&self) -> (&[f32], usize) {
         (&self.pooled, self.channels)
     }

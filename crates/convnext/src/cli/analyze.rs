@@ -3,18 +3,23 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use burn::tensor::Device;
 use clap::Args;
-use convnext::core::{ImageSize, Seed, counted};
-use convnext::data::{Dataset, Decoding, is_collection, open_images, open_part};
-use convnext::train::LayerMeasures;
+use convnext::core::{ImageSize, Seed};
+use convnext::data::{DataError, Dataset, Decoding, is_collection, open_images, open_part};
+use convnext::nn::Precision;
+use convnext::train::{LayerMeasures, available_memory};
 use convnext::{Analysis, AnalyzedModel, Analyzer, LayerMaps, write_analysis};
 
 use super::machine::{Machine, set_up};
-use super::out_folder::{OverwriteArgument, make_folder};
+use super::out_folder::{OverwriteArgument, check_apart, make_folder};
 use super::output::{print_json, print_text, table};
 use super::progress::image_bar;
 use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
+
+/// Fewest images of a class, where there are so many: the selectivity of single images would be high whatever they show.
+const IMAGES_PER_CLASS: usize = 10;
 
 /// Look at what the layers of networks compute: feature distance, dead maps, class selectivity, similarity
 #[derive(Debug, Args)]
@@ -46,7 +51,7 @@ pub(crate) struct AnalyzeArguments {
     /// Folder for the results
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Images that are looked at, drawn by the seed; of labelled ones the same number of each class
+    /// Images that are looked at, drawn by the seed; of labelled ones as many of each class, and at least 10
     #[arg(long = "images", value_name = "N", value_parser = values::count, default_value_t = 1000)]
     count: usize,
     /// Seed of the draw
@@ -76,8 +81,12 @@ pub(crate) struct AnalyzeArguments {
 }
 
 pub(crate) fn run(arguments: &AnalyzeArguments, quiet: bool) -> anyhow::Result<()> {
-    let Machine { device, threads, .. } = set_up(&arguments.machine)?;
+    let Machine { device, threads, precision } = set_up(&arguments.machine)?;
+    if precision != Precision::F32 {
+        bail!("layers are computed in f32 here; leave --precision out");
+    }
     let files = arguments.weights.iter().map(Weights::file).collect::<anyhow::Result<Vec<_>>>()?;
+    check_apart(&arguments.out, &arguments.images)?;
     let images = arguments.open()?;
     arguments.overwrite.make(&arguments.out, "--out")?;
     let reading =
@@ -86,47 +95,45 @@ pub(crate) fn run(arguments: &AnalyzeArguments, quiet: bool) -> anyhow::Result<(
     let (mut models, mut maps) = (Vec::new(), Vec::new());
     for (number, file) in files.iter().enumerate() {
         let analyzer = arguments.analyzer(file, &device)?;
+        maps.push(arguments.show(&analyzer, number, &images)?);
         let before = number * images.len();
         let name = arguments.weights[number].text();
-        models.push(
-            analyzer.measure(name, &images, &reading, |done| bar.set_position((before + done) as u64))?,
-        );
-        maps.push(arguments.show(&analyzer, number, &images)?);
+        let progress = |done| bar.set_position((before + done) as u64);
+        models.push(analyzer.measure(name, &images, &reading, progress)?);
     }
     bar.finish_and_clear();
-    let looked_at = images.len();
-    let analysis = Analysis::new(looked_at, images.classes().len(), models);
+    let analysis = Analysis::new(models);
     let page = write_analysis(&arguments.out, &analysis, &maps)?;
     if arguments.json {
         return print_json(&analysis);
     }
     let rows = analysis.models.iter().map(in_short).collect();
-    let head = ["weights", "model", "feature distance", "least", "dead maps", "saturated maps"];
-    print_text(&format!(
-        "{}\nexpanded activations after GRN, {}\npage: {}",
-        table(&head, 2, rows),
-        counted(looked_at, "image", "images"),
-        page.display()
-    ))
+    let head = ["weights", "model", "images", "feature distance", "least", "dead maps", "saturated maps"];
+    let table = table(&head, 2, rows);
+    print_text(&format!("{table}\nof the expanded activations after GRN\npage: {}", page.display()))
 }
 
 impl AnalyzeArguments {
     /// The images, with their classes if there are any.
     fn open(&self) -> anyhow::Result<Dataset> {
         let labelled = match &self.images[..] {
-            [folder] if is_collection(folder) => open_part(folder, None, None).map_err(|error| {
-                log::info!("there is no class selectivity, because the images have no classes: {error}");
-            }),
-            _ => Err(()),
+            [folder] if is_collection(folder) => Some(open_part(folder, None, None)),
+            _ => None,
         };
         let all = match labelled {
-            Ok(part) => part.images,
-            Err(()) => open_images(&self.images)?,
+            Some(Ok(part)) => part.images,
+            // Other errors are about labels that are there.
+            Some(Err(error @ DataError::Layout { .. })) => {
+                log::warn!("there is no class selectivity, because the images have no classes: {error}");
+                open_images(&self.images)?
+            }
+            Some(Err(error)) => return Err(error.into()),
+            None => open_images(&self.images)?,
         };
-        Ok(all.draw_evenly(self.count, Seed(self.seed)))
+        Ok(all.draw_evenly(self.count, IMAGES_PER_CLASS, Seed(self.seed)))
     }
 
-    fn analyzer(&self, file: &Path, device: &burn::tensor::Device) -> anyhow::Result<Analyzer> {
+    fn analyzer(&self, file: &Path, device: &Device) -> anyhow::Result<Analyzer> {
         let analyzer = Analyzer::load_on(file, device)?;
         let analyzer = match self.image_size {
             Some(size) => analyzer.at_size(size),
@@ -141,26 +148,41 @@ impl AnalyzeArguments {
         Ok(analyzer)
     }
 
-    /// Maps of the first image, written and returned, and activations of the first images.
+    /// Maps of the first image that can be read, written and returned, and activations of the first such images.
     fn show(&self, analyzer: &Analyzer, number: usize, images: &Dataset) -> anyhow::Result<Vec<LayerMaps>> {
         let decoding = Decoding::of(analyzer.preprocessing(), self.decoding.orientation());
         let name = format!("model-{}", number + 1);
-        let shown = self.activations.unwrap_or(1).min(images.len());
-        let read = (0..shown).map(|index| images.image(index, &decoding));
-        let read = read.collect::<Result<Vec<_>, _>>()?;
-        let first = read.first().context("there are no images")?;
+        let readable = (0..images.len()).filter_map(|index| images.image(index, &decoding).ok());
+        let read: Vec<_> = readable.take(self.activations.unwrap_or(1)).collect();
+        let first = read.first().context("none of the images can be read")?;
         let folder = self.out.join("maps").join(&name);
         make_folder(&folder)?;
         let maps = analyzer.maps(first)?;
-        for LayerMaps { place, picture } in &maps {
-            picture.save_png(&folder.join(format!("{place}.png")))?;
+        for LayerMaps { place, sheet, .. } in &maps {
+            sheet.save_png(&folder.join(format!("{place}.png")))?;
         }
         if self.activations.is_some() {
+            check_room(&maps, read.len())?;
             let folder = self.out.join("activations");
             make_folder(&folder)?;
             analyzer.write_activations(&folder.join(format!("{name}.safetensors")), &read)?;
         }
         Ok(maps)
+    }
+}
+
+/// Checks that the activations of so many images fit into memory, where they stand before they are written.
+fn check_room(maps: &[LayerMaps], images: usize) -> anyhow::Result<()> {
+    let of_image: usize = maps.iter().map(|maps| maps.activations).sum();
+    // As numbers, and as the bytes of the file.
+    let bytes = 8 * of_image as u64 * images as u64;
+    match available_memory() {
+        Some(available) if bytes > available => bail!(
+            "activations of {images} images take {} MiB of memory, and {} MiB are free; give --activations a smaller number",
+            bytes >> 20,
+            available >> 20
+        ),
+        _ => Ok(()),
     }
 }
 
@@ -178,6 +200,7 @@ fn in_short(model: &AnalyzedModel) -> Vec<String> {
     vec![
         model.weights.clone(),
         model.model.clone(),
+        model.images.to_string(),
         number(mean),
         number(least),
         share(|layer| layer.dead_maps),

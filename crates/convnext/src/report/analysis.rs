@@ -23,9 +23,11 @@ const SHOWN_PART: &str = "normalised";
 /// The page; `maps` are of the first image, for each network.
 pub(super) fn render(analysis: &Analysis, maps: &[Vec<LayerMaps>]) -> Result<String, ReportError> {
     let names: Vec<String> = analysis.models.iter().map(|model| model.weights.clone()).collect();
-    let mut known = vec![("images", analysis.images.to_string())];
-    if analysis.classes > 0 {
-        known.push(("classes", analysis.classes.to_string()));
+    let first = analysis.models.first();
+    let classes = first.map_or(0, |model| model.classes);
+    let mut known = vec![("images", first.map_or(0, |model| model.images).to_string())];
+    if classes > 0 {
+        known.push(("classes", classes.to_string()));
     }
     known.extend(
         analysis.models.iter().map(|model| ("network", format!("{} ({})", model.weights, model.model))),
@@ -46,7 +48,10 @@ pub(super) fn render(analysis: &Analysis, maps: &[Vec<LayerMaps>]) -> Result<Str
         (by_layer(analysis, &PARTS[4..], "effective rank", |layer| layer.effective_rank)?)
         (selectivity(analysis)?)
         h2 { "Similarity of blocks" }
-        p.quiet { "Linear CKA of the pooled outputs: 1 where one is a rotation of the other." }
+        p.quiet {
+            "Linear CKA of the pooled outputs: 1 where one is a rotation of the other. With fewer images than channels it "
+            "tends to 1 whatever they are."
+        }
         @for alignment in &analysis.alignments { (table(alignment, &names)) }
         h2 { "Activations" }
         p.quiet { "64 channels of the last block of each stage, after GRN, for the first image; maps/ has all layers." }
@@ -95,7 +100,7 @@ fn selectivity(analysis: &Analysis) -> Result<Markup, ReportError> {
             .push((format!("Stage {}, last block", stage + 1), plot_scaled(labels, &curves, Scale::Values)?));
     }
     Ok(html! {
-        @if analysis.classes > 1 {
+        @if analysis.models.iter().any(|model| model.classes > 1) {
             h2 { "Class selectivity" }
             p.quiet { "0: the channel answers to all classes alike. 1: to one class alone." }
             div.charts { @for (title, plot) in plots { (figure(&title, plot)) } }
@@ -136,7 +141,7 @@ fn shown(maps: &[LayerMaps]) -> Markup {
         div.grid {
             @for maps in (0..convnext_core::STAGES).filter_map(last) {
                 figure {
-                    (image(&maps.picture.png(), &format!("activations of {}", maps.place)))
+                    (image(&maps.sheet.png(), &format!("activations of {}", maps.place)))
                     figcaption { (maps.place) }
                 }
             }
