@@ -17,6 +17,8 @@ import rule
 from make_classifier import MICRO, V1, deterministic, model_config
 from make_fcmae import block, decoder_config, encode, kept_map, layer_norm, reconstruction_loss, upsample
 
+# Of each ReLU6 in training: the distances of the nearest values from 0 and 6, and how many are above 6.
+CUTS = []
 BN = ("bn.weight", "bn.bias", "bn.running_mean", "bn.running_var")
 
 
@@ -36,7 +38,7 @@ CASES = [
     ("unet-stem2", encoder((1, 1, 1, 1), stem_stride=2), "sparse", decoder("unet", 1, 32), True, 0.4, 3, 32, 48),
     ("unet-no-skip-stem4", encoder((1, 1, 1, 1)), "sparse", decoder("unet-no-skip", 1, 64), True, 0.5, 2, 64, 96),
     ("tokens", encoder((1, 1, 2, 1), stem_stride=1), "tokens", decoder("convnext", 1, 32, grn=True), True, 0.6, 2, 32, 24),
-    ("tokens-unet", encoder((1, 1, 1, 1), stem_stride=1), "tokens", decoder("unet", 1, 16), True, 0.6, 2, 24, 24),
+    ("tokens-unet", encoder((1, 1, 1, 1), stem_stride=1), "tokens", decoder("unet", 1, 16), True, 0.6, 2, 24, 32),
     ("tokens-transformer", encoder((1, 1, 1, 1), stem_stride=1), "tokens", decoder("transformer", 1, 16, 2), True, 0.6, 2, 24, 24),
     ("leaky", encoder((1, 1, 2, 1), stem_stride=1), "leaky", decoder("convnext", 1, 32, grn=True), True, 0.6, 2, 32, 24),
 ]
@@ -165,8 +167,10 @@ def conv_norm(p, name, x, statistics):
 
 def unet_step(p, name, x, statistics):
     x = F.conv_transpose2d(x, p[f"{name}.up.weight"], p[f"{name}.up.bias"], stride=2, padding=1)
-    x = F.relu6(conv_norm(p, f"{name}.conv1", x, statistics))
-    return conv_norm(p, f"{name}.conv2", x, statistics)
+    x = conv_norm(p, f"{name}.conv1", x, statistics)
+    if statistics:
+        CUTS.append([x.abs().min().item(), (x - 6).abs().min().item(), (x > 6).sum().item()])
+    return conv_norm(p, f"{name}.conv2", F.relu6(x), statistics)
 
 
 def fill(p, name, x, kept):
@@ -282,6 +286,7 @@ def main():
     deterministic()
     check_transformer()
     check_unet_step()
+    above_six = 0
     for name, config, encoder_kind, of_decoder, normalize_target, ratio, batch, height, width in CASES:
         patch = 8 * config["stem_stride"]
         patches = (height // patch) * (width // patch)
@@ -290,7 +295,12 @@ def main():
         shape = (batch, config["input_channels"], height, width)
         check_encoders(config, encoder_kind, kept, shape)
         case = (config, encoder_kind, of_decoder, normalize_target, kept, shape)
-        exact, single = run(*case, torch.float64), run(*case, torch.float32)
+        CUTS.clear()
+        exact = run(*case, torch.float64)
+        # The gradient jumps where a value is cut off, so that rounding may take none across.
+        assert all(near > 5e-6 for at_zero, at_six, _ in CUTS for near in (at_zero, at_six)), f"{name}: {CUTS}"
+        above_six += sum(above for _, _, above in CUTS)
+        single = run(*case, torch.float32)
         golden = {
             "name": name,
             "config": config,
@@ -313,6 +323,8 @@ def main():
         }
         rule.write("decoders", golden)
         print(f"  kept {len(kept[0])} of {patches}, loss {golden['loss']:.6f}, float32 error {golden['loss_float32_error']:.1e}")
+    assert above_six > 0, "no value is cut off at 6"
+    print(f"{above_six} values are cut off at 6")
 
 
 if __name__ == "__main__":
