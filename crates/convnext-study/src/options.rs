@@ -52,7 +52,7 @@ pub struct StageOptions {
     #[serde(default)]
     pub batch_size: Option<usize>,
     /// Further arguments of the commands.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arguments: Vec<String>,
 }
 
