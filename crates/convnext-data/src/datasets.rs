@@ -9,6 +9,7 @@ pub(crate) mod class_sets;
 pub(crate) mod classes;
 pub(crate) mod dataset;
 pub(crate) mod division;
+pub(crate) mod even_draw;
 pub(crate) mod extensions;
 pub(crate) mod files;
 pub(crate) mod folder;
