@@ -11,7 +11,7 @@ use crate::error::ModelError;
 use crate::feature_maps::FeatureMaps;
 use crate::ops::batch_norm::batch_norm_relu;
 use crate::ops::convolution_plan::Epilogue;
-use crate::ops::dense_reference::BATCH_NORM_EPSILON;
+use crate::ops::reference::BATCH_NORM_EPSILON;
 use crate::parameters::Scope;
 use crate::state::ModelState;
 

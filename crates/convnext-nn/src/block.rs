@@ -8,7 +8,7 @@ use convnext_kernels::Precision;
 
 use crate::batch_norm::{BatchNorm, BatchStatistics};
 use crate::batch_statistics::LastStatistics;
-use crate::block_layers::BlockLayer;
+use crate::block_layer::BlockLayer;
 use crate::gates::{Cbam, Kernel, LinearWeight, SqueezeExcite};
 use crate::layers::{Convolution, Grn, LayerNorm, Linear};
 use crate::ops::block::{block, block_by_batch, block_layers};

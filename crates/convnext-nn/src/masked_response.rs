@@ -11,8 +11,7 @@ use crate::batch_norm::BatchNorm;
 use crate::block::Block;
 use crate::gates::{Cbam, LinearWeight, SqueezeExcite};
 use crate::layers::{Grn, LayerNorm};
-use crate::ops::dense_reference::BATCH_NORM_EPSILON;
-use crate::ops::reference::EPSILON;
+use crate::ops::reference::{BATCH_NORM_EPSILON, EPSILON};
 
 /// The normalised hidden channels of a block, over the sites where the mask is 1, or all without one.
 ///

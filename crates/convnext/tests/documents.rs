@@ -210,6 +210,7 @@ pages_with_examples! {
     detection: "docs/guide/detection.md",
     segmentation: "docs/guide/segmentation.md",
     studies: "docs/guide/studies.md",
+    analysis: "docs/guide/analysis.md",
 }
 
 #[test]

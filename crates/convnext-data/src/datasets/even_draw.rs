@@ -13,13 +13,13 @@ impl Dataset {
         let mut stream = seed.stream(Purpose::Shown, 0, 1);
         let mut drawn: Vec<usize> = (0..self.len()).collect();
         drawn.shuffle(&mut stream);
-        let mut classes: Vec<usize> = (0..self.classes.len()).collect();
+        let mut classes: Vec<usize> = (0..self.classes().len()).collect();
         classes.shuffle(&mut stream);
         classes.truncate((count / per_class.max(1)).max(2));
         if !classes.is_empty() {
             drawn.retain(|&index| self.label(index).is_some_and(|class| classes.contains(&class)));
         }
-        let mut seen = vec![0_usize; self.classes.len() + 1];
+        let mut seen = vec![0_usize; self.classes().len() + 1];
         let mut turn = |index: usize| {
             let of_class = &mut seen[self.label(index).map_or(0, |class| class + 1)];
             *of_class += 1;

@@ -11,9 +11,9 @@ use convnext_kernels::{
 };
 
 use crate::ops::convolution_plan::{ConvolutionGradients, ConvolutionPlan, Epilogue, WantedGradients};
-use crate::ops::dense_reference::BATCH_NORM_EPSILON;
 use crate::ops::flex_slices::{Memory, buffer_tensor, contiguous, slice, tensor};
 use crate::ops::kernels::ConvolutionKernels;
+use crate::ops::reference::BATCH_NORM_EPSILON;
 
 /// The convolution kernels of `convnext_kernels`.
 #[derive(Debug)]

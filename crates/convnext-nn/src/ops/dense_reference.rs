@@ -10,12 +10,9 @@ use burn::tensor::{DType, Shape, TensorData};
 use crate::ops::convolution_plan::{ConvolutionGradients, ConvolutionPlan, Epilogue, WantedGradients};
 use crate::ops::graph::{leaf, vjp};
 use crate::ops::kernels::{BatchNormKernels, ConvolutionKernels, ResampleKernels};
-use crate::ops::reference::weight_matrix;
+use crate::ops::reference::{BATCH_NORM_EPSILON, weight_matrix};
 use crate::ops::reference_kernels::Reference;
 use crate::ops::resample_plan::{ResamplePlan, Resampling, TAPS};
-
-/// Added to the variance of a batch norm (docs/facts.md, "F. Segmentation").
-pub const BATCH_NORM_EPSILON: f64 = 1e-5;
 
 impl<B: Backend> ConvolutionKernels<B> for Reference {
     type Saved = FloatTensor<B>;

@@ -17,6 +17,9 @@ use crate::ops::block_plan::Placement;
 /// and "C4. Loss" in `docs/facts.md`).
 pub(crate) const EPSILON: f64 = 1e-6;
 
+/// Added to the variance of a batch norm (docs/facts.md, "F. Segmentation").
+pub const BATCH_NORM_EPSILON: f64 = 1e-5;
+
 /// 7x7 convolution over the maps of kept sites, `[S, I]` to `[S, O]`: scatter into maps, convolve, gather. A site that is
 /// not kept counts as zero. The weight is `[O, I / groups, 7, 7]`.
 pub(crate) fn convolve_sites<B: Backend>(

@@ -13,8 +13,7 @@ use burn::tensor::{Shape, Slice};
 use convnext_core::ResponseNorm;
 
 use crate::ops::block_plan::{BlockPlan, Placement, ResponseParameters};
-use crate::ops::dense_reference::BATCH_NORM_EPSILON;
-use crate::ops::reference::{EPSILON, convolve_sites, layer_norm_reference};
+use crate::ops::reference::{BATCH_NORM_EPSILON, EPSILON, convolve_sites, layer_norm_reference};
 
 /// Added under the root of GRN's norm, so that its derivative at an all-zero channel is 0 and not
 /// undefined. Far below f32 rounding of any real norm.

@@ -4,7 +4,7 @@ use std::thread::available_parallelism;
 
 use anyhow::bail;
 use clap::Command;
-use convnext::study::{StudyFolder, StudyOutcome, TABLE_FILE, plan, read_study, run_study};
+use convnext::study::{PlannedRun, StudyFolder, StudyOutcome, TABLE_FILE, plan, read_study, run_study};
 use convnext::{REPORT_FILE, write_study};
 
 use super::arguments::RunArguments;
@@ -20,7 +20,7 @@ pub(super) fn run(arguments: &RunArguments, quiet: bool, program: Command) -> an
     let planned = plan(&study, &options, &arguments.out)?;
     check(&planned, &program)?;
     if arguments.dry_run {
-        let commands: Vec<String> = planned.iter().map(|run| run.command_line()).collect();
+        let commands: Vec<String> = planned.iter().map(PlannedRun::command_line).collect();
         return print_text(&commands.join("\n"));
     }
     let mut folder = StudyFolder::open(&arguments.out, &study, &options, arguments.resume)?;
