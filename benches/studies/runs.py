@@ -63,9 +63,10 @@ class Runs:
             shown = shown.replace(str(path), name)
         return shown
 
-    def ours(self, run, command, *more):
-        """A training of this program, unless it has ended before; `wanted` are the metrics that are kept, and their names."""
-        if run in self.results.runs:
+    def ours(self, run, command, *more, again=False):
+        """A training of this program, unless it has ended before; `wanted` are the metrics that are kept, and their names.
+        `again` makes the weights of one that ended on another machine, and leaves its line as it is."""
+        if run in self.results.runs and not again:
             return
         folder = self.folder / run
         arguments = [*map(str, more), "--out", str(folder)]
@@ -78,7 +79,8 @@ class Runs:
         epochs = [{wanted[key]: round(line[key], 5) for key in wanted if key in line} for line in lines]
         epochs = [epoch for epoch in epochs if "loss" in epoch]
         seconds = round(json.loads((folder / "summary.json").read_text())["seconds"])
-        self.results.add({"run": run, "command": shown, "seconds": seconds, "epochs": epochs})
+        if run not in self.results.runs:
+            self.results.add({"run": run, "command": shown, "seconds": seconds, "epochs": epochs})
 
     def peer(self, run, script, *more):
         """A training of a script in benches/peers, which prints a line of JSON for each epoch."""
@@ -127,7 +129,12 @@ class Transfer:
 
     def pretrain(self, start):
         images = ["--data", self.images_of(start)]
-        self.runs.ours(f"pretrain-{start}", "pretrain", *images, "--model", "atto", *PRETRAINING)
+        run = f"pretrain-{start}"
+        wanted = [*self.searching(start).values()] if start in self.RATES else []
+        wanted += [name for labelled in self.LABELLED for name in self.finetuning(start, labelled).values()]
+        has_weights = (self.runs.folder / run / "weights.safetensors").exists()
+        again = not has_weights and any(name not in self.runs.results.runs for name in wanted)
+        self.runs.ours(run, "pretrain", *images, "--model", "atto", *PRETRAINING, again=again)
 
     def search(self, start, rate):
         more = ["--lr", f"{rate:g}", "--steps", self.STEPS // 3, "--val-fraction", "0.2", "--seed", self.SEARCH_SEED]
