@@ -9,6 +9,7 @@ use convnext::core::ImageSize;
 use convnext::study::{RecipeChoice, Stage, StageOptions, StudyOptions};
 
 use crate::cli::length::time;
+use crate::cli::out_folder::absolute;
 use crate::cli::values::{count, image_size, stem_stride, threads};
 
 /// Run a study, or go on with it
@@ -68,13 +69,13 @@ pub(crate) struct RunArguments {
     /// Batch size for segmentation and detection
     #[arg(long, value_name = "N", value_parser = count)]
     pub(super) downstream_batch_size: Option<usize>,
-    /// Epochs of pre-training
+    /// Epochs of pre-training, of the longest where the paper has several; the others keep its ratio
     #[arg(long, value_name = "N", value_parser = count)]
     pub(super) pretraining_epochs: Option<usize>,
     /// Epochs on the many classes between pre-training and fine-tuning
     #[arg(long, value_name = "N", value_parser = count)]
     pub(super) intermediate_epochs: Option<usize>,
-    /// Epochs of fine-tuning
+    /// Epochs of fine-tuning, of the longest likewise
     #[arg(long, value_name = "N", value_parser = count)]
     pub(super) finetuning_epochs: Option<usize>,
     /// Epochs of segmentation and detection
@@ -88,7 +89,7 @@ pub(crate) struct RunArguments {
     /// in finetuning="--val-fraction 0.3"; may be repeated
     #[arg(long, value_name = "STAGE=WORDS", value_parser = stage_arguments)]
     pub(super) arguments: Vec<(StageName, Vec<String>)>,
-    /// Commands that run at once; they share the threads
+    /// Commands that run at once; they share the threads. A bench runs alone, and a study of speeds or times takes one
     #[arg(long, value_name = "N", value_parser = count, default_value = "1")]
     pub(super) parallel: usize,
     /// Threads of each command [default: all cores, divided by --parallel]
@@ -144,9 +145,16 @@ fn stage_arguments(text: &str) -> Result<(StageName, Vec<String>), String> {
 }
 
 impl RunArguments {
-    /// The options that decide the results.
-    pub(super) fn options(&self) -> StudyOptions {
-        StudyOptions {
+    /// The options that decide the results. Paths are whole, so that they are the same when the study goes on from elsewhere.
+    ///
+    /// # Errors
+    /// When a path is none.
+    pub(super) fn options(&self) -> anyhow::Result<StudyOptions> {
+        let mut stages = self.stages();
+        for data in stages.values_mut().filter_map(|stage| stage.data.as_mut()) {
+            *data = absolute(data)?;
+        }
+        Ok(StudyOptions {
             models: self.model.clone(),
             recipes: match self.recipe {
                 RecipesName::Auto => RecipeChoice::Auto,
@@ -157,8 +165,8 @@ impl RunArguments {
             only: self.only.clone(),
             stem_stride: self.stem_stride,
             budget: self.budget.map(|budget| budget.as_secs().max(1)),
-            stages: self.stages(),
-        }
+            stages,
+        })
     }
 
     /// Images that are validated on are left out where a folder keeps them apart.
