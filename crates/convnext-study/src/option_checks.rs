@@ -32,15 +32,15 @@ pub(crate) fn check_effect(options: &StudyOptions, wanted: &[&Run]) -> Result<()
             return Err(without_effect(&flag, *stage));
         }
     }
-    let shared: [(&str, fn(&StageOptions) -> bool); 2] = [
-        ("--image-size", |stage| stage.image_size.is_some()),
-        ("--batch-size", |stage| stage.batch_size.is_some()),
+    let shared = SHARING.map(|stage| options.stage(stage));
+    let flags = [
+        ("--image-size", shared.iter().any(|stage| stage.image_size.is_some())),
+        ("--batch-size", shared.iter().any(|stage| stage.batch_size.is_some())),
     ];
-    for (flag, is_given) in shared {
-        if SHARING.iter().any(|stage| is_given(&options.stage(*stage))) && !SHARING.into_iter().any(has) {
-            let why = format!("{flag} has no effect, because nothing is run that takes it; leave it out");
-            return Err(StudyError::Options(why));
-        }
+    let without_runs = !SHARING.into_iter().any(has);
+    if let Some((flag, _)) = flags.iter().find(|(_, is_given)| *is_given && without_runs) {
+        let why = format!("{flag} has no effect, because nothing is run that takes it; leave it out");
+        return Err(StudyError::Options(why));
     }
     Ok(())
 }

@@ -3,10 +3,13 @@
 use crate::plan::PlannedRun;
 use crate::stage::Stage;
 
+/// Names of runs, by their length.
+type ByLength<'a> = Vec<(&'a str, Vec<&'a str>)>;
+
 /// The lengths by stage, such as `lengths: pre-training 8 epochs; fine-tuning 2 epochs (tuned), 4 epochs (slow)`; `None` where
 /// all are those of recipes.
 pub(crate) fn lengths_in_words(plan: &[PlannedRun]) -> Option<String> {
-    let mut stages: Vec<(Stage, Vec<(&str, Vec<&str>)>)> = Vec::new();
+    let mut stages: Vec<(Stage, ByLength<'_>)> = Vec::new();
     for run in plan {
         let Some(length) = run.length.as_deref() else { continue };
         let lengths = of(&mut stages, run.stage);
@@ -15,7 +18,7 @@ pub(crate) fn lengths_in_words(plan: &[PlannedRun]) -> Option<String> {
             names.push(&run.name);
         }
     }
-    let of_stage = |(stage, lengths): &(Stage, Vec<(&str, Vec<&str>)>)| {
+    let of_stage = |(stage, lengths): &(Stage, ByLength<'_>)| {
         let words: Vec<String> = match lengths.as_slice() {
             [(length, _)] => vec![(*length).to_owned()],
             several => {

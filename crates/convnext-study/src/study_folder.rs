@@ -202,7 +202,9 @@ fn is_used(folder: &Path) -> Result<bool, StudyError> {
         let entry = entry.map_err(|source| unreadable(folder, source))?;
         let name = entry.file_name();
         let is_empty = || entry.metadata().is_ok_and(|entry| entry.is_file() && entry.len() == 0);
-        if !name.to_string_lossy().ends_with(UNFINISHED_SUFFIX) && !(name == RESULTS_FILE && is_empty()) {
+        let is_left =
+            name.to_string_lossy().ends_with(UNFINISHED_SUFFIX) || (name == RESULTS_FILE && is_empty());
+        if !is_left {
             return Ok(true);
         }
     }
