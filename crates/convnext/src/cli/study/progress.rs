@@ -43,7 +43,7 @@ impl StudyObserver for StudyProgress {
         let time = duration_in_words(result.seconds);
         match &result.ending {
             ending @ Ending::Finished { .. } => {
-                self.line(&format!("  {}: {}{time}", run.id, self.result(ending)))
+                self.line(&format!("  {}: {}{time}", run.id, self.result(ending)));
             }
             Ending::Diverged { error } => self.line(&format!("  {}: {error}", run.id)),
             Ending::Failed { error } => print_progress(&format!("  {} failed: {error}", run.id)),

@@ -4,7 +4,9 @@ use std::thread::available_parallelism;
 
 use anyhow::bail;
 use clap::Command;
-use convnext::study::{StudyFolder, StudyOutcome, TABLE_FILE, check_parallel, plan, read_study, run_study};
+use convnext::study::{
+    PlannedRun, StudyFolder, StudyOutcome, TABLE_FILE, check_parallel, plan, read_study, run_study,
+};
 use convnext::{REPORT_FILE, write_study};
 
 use super::arguments::RunArguments;
@@ -25,7 +27,7 @@ pub(super) fn run(arguments: &RunArguments, quiet: bool, program: Command) -> an
     let threads = arguments.threads.or_else(|| shared_threads(arguments.parallel));
     check(&planned, threads, &program)?;
     if arguments.dry_run {
-        let commands: Vec<String> = planned.iter().map(|run| run.command_line()).collect();
+        let commands: Vec<String> = planned.iter().map(PlannedRun::command_line).collect();
         return print_text(&commands.join("\n"));
     }
     check_data(&options)?;
