@@ -145,7 +145,7 @@ impl StudyFolder {
     /// A remark where the study was begun with another version of the program.
     pub(crate) fn other_version(&self) -> Option<String> {
         let begun = &self.begun.version;
-        (begun != VERSION).then(|| {
+        (!begun.is_empty() && begun != VERSION).then(|| {
             format!("the study was begun with version {begun} of the program, and goes on with {VERSION}: results may differ")
         })
     }

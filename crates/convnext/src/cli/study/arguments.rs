@@ -1,7 +1,8 @@
 //! Arguments of `convnext study run`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -134,8 +135,19 @@ impl From<StageName> for Stage {
     }
 }
 
-/// Folder of the images to train on, in one with parts.
-const TRAINING_PART: &str = "train";
+/// Names of the folder of the images to train on, in one with parts, in any case.
+const TRAINING_PARTS: [&str; 2] = ["train", "training"];
+
+/// The folder of the images to train on, where there is one that is called so.
+fn training_part(data: &Path) -> Option<PathBuf> {
+    let is_meant = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase());
+        path.is_dir() && name.is_some_and(|name| TRAINING_PARTS.contains(&name.as_str()))
+    };
+    let mut parts = fs::read_dir(data).ok()?.filter_map(|entry| Some(entry.ok()?.path())).filter(is_meant);
+    let part = parts.next()?;
+    parts.next().is_none().then_some(part)
+}
 
 /// A stage and words of a command line, as a shell would divide them.
 fn stage_arguments(text: &str) -> Result<(StageName, Vec<String>), String> {
@@ -171,8 +183,7 @@ impl RunArguments {
 
     /// Images that are validated on are left out where a folder keeps them apart.
     fn images_to_pretrain_on(&self) -> Option<PathBuf> {
-        let part = self.data.as_ref().map(|data| data.join(TRAINING_PART)).filter(|part| part.is_dir());
-        self.pretraining_data.clone().or(part)
+        self.pretraining_data.clone().or_else(|| training_part(self.data.as_deref()?))
     }
 
     fn stages(&self) -> BTreeMap<Stage, StageOptions> {
