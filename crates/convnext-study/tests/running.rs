@@ -7,7 +7,9 @@ mod toy;
 use std::fs;
 use std::path::Path;
 
-use convnext_study::{PlannedRun, StudyError, StudyFolder, StudyOptions, StudyOutcome, plan, run_study};
+use convnext_study::{
+    CommandEnd, PlannedRun, Stage, StudyError, StudyFolder, StudyOptions, StudyOutcome, plan, run_study,
+};
 use toy::{Notes, Rule, Toy, failure, options, study};
 
 /// Top-1 that grows with the seed, and more after pre-training.
@@ -207,4 +209,36 @@ fn several_commands_at_once_give_the_same_table() {
         outcome.markdown()
     });
     assert_eq!(tables[0], tables[1]);
+}
+
+#[test]
+fn a_damaged_file_of_a_run_fails_that_run_alone() {
+    let damaging: Rule = |run| {
+        if run.name != "slow" {
+            return Ok(plain(run));
+        }
+        fs::create_dir_all(&run.folder).unwrap();
+        fs::write(run.folder.join("evaluation.json"), "{").unwrap();
+        Err(CommandEnd::Success(None))
+    };
+    let (ran, outcome) = ran_with(damaging, "seeds = 1");
+    assert_eq!(ran.len(), 4);
+    let failures = outcome.failures();
+    assert_eq!(failures.len(), 1);
+    assert!(failures[0].0.id == "slow-seed0" && failures[0].1.contains("evaluation.json"), "{failures:?}");
+    assert_eq!(outcome.table().rows[2][1], "50.00");
+}
+
+#[test]
+fn images_that_changed_are_refused_when_a_study_goes_on() {
+    let (folder, photos) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut options = options("seeds = 1");
+    options.stages.entry(Stage::Finetuning).or_default().data = Some(photos.path().to_owned());
+    let run = |resume| run(folder.path(), &options, resume, &Toy::new(|run| Ok(plain(run))));
+    fs::write(photos.path().join("a.png"), "a").unwrap();
+    run(false).unwrap();
+    run(true).unwrap();
+    fs::write(photos.path().join("b.png"), "bc").unwrap();
+    let error = run(true).unwrap_err().to_string();
+    assert!(error.contains(".bytes was 1, is 3") && error.contains(".files was 1, is 2"), "{error}");
 }
