@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::Path;
 
 use convnext_core::{did_you_mean, did_you_mean_of_serde};
 
 use crate::checks::check;
-use crate::error::StudyError;
+use crate::error::{StudyError, unreadable};
 use crate::study::Study;
 
 /// Built-in studies: names and texts, from `studies/NAME.toml`.
@@ -44,23 +45,24 @@ pub const STUDIES: &[(&str, &str)] = studies![
 ];
 
 /// No study is longer than this many bytes.
-const LONGEST_FILE: u64 = 1 << 20;
+const MAX_BYTES: u64 = 1 << 20;
 
 /// The text of a built-in study, or of a TOML file.
 ///
 /// # Errors
-/// [`StudyError::Unknown`] for neither.
+/// [`StudyError::Unknown`] for neither, [`StudyError::Read`] for a file that cannot be read.
 pub fn study_text(name: &str) -> Result<String, StudyError> {
     if let Some((_, text)) = STUDIES.iter().find(|(known, _)| *known == name) {
         return Ok((*text).to_owned());
     }
-    read_file(name).map_err(|_| {
-        let known = || STUDIES.iter().map(|(name, _)| *name);
-        StudyError::Unknown {
+    let known = || STUDIES.iter().map(|(name, _)| *name);
+    read_file(name).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => StudyError::Unknown {
             name: name.to_owned(),
             meant: did_you_mean(name, known()),
             known: known().collect::<Vec<_>>().join(", "),
-        }
+        },
+        _ => unreadable(Path::new(name), error),
     })
 }
 
@@ -82,8 +84,8 @@ pub fn read_study(name: &str) -> Result<Study, StudyError> {
 
 fn read_file(path: &str) -> io::Result<String> {
     let mut text = String::new();
-    File::open(path)?.take(LONGEST_FILE + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > LONGEST_FILE {
+    File::open(path)?.take(MAX_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_BYTES {
         return Err(io::Error::other("it is too long for a study"));
     }
     Ok(text)
@@ -105,5 +107,19 @@ mod tests {
     fn an_unknown_study_is_refused_with_those_that_there_are() {
         let message = read_study("table2g").unwrap_err().to_string();
         assert!(message.contains("did you mean 'table2") && message.contains("transfer-init"), "{message}");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_told_from_one_that_is_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("long.toml");
+        for (bytes, expected) in
+            [(vec![0xff], "valid UTF-8"), (vec![b'#'; MAX_BYTES as usize + 1], "too long for a study")]
+        {
+            std::fs::write(&path, bytes).unwrap();
+            let message = read_study(&path.display().to_string()).unwrap_err().to_string();
+            assert!(message.contains("cannot read") && message.contains(expected), "{message}");
+        }
+        assert!(matches!(read_study("."), Err(StudyError::Read { .. })));
     }
 }

@@ -8,6 +8,7 @@ use crate::error::StudyError;
 use crate::plan::PlannedRun;
 use crate::results::{Ending, RunResult, measured};
 use crate::runner::{CommandEnd, Runner, StudyObserver};
+use crate::schedule::{Stand, next_run};
 use crate::study_folder::StudyFolder;
 
 /// Runs what of a plan has not ended yet, at most `parallel` commands at once, and records how each ends. A failed command
@@ -19,7 +20,7 @@ pub(crate) fn execute(
     runner: &dyn Runner,
     observer: &dyn StudyObserver,
 ) -> Result<(), StudyError> {
-    let stands = plan.iter().map(|run| Stand::of(folder.result(&run.id))).collect();
+    let stands = plan.iter().map(|run| stand_of(folder.result(&run.id))).collect();
     let shared = Mutex::new(Shared { stands, folder, error: None });
     let workers = Workers { plan, shared, changed: Condvar::new(), runner, observer };
     thread::scope(|scope| {
@@ -30,25 +31,12 @@ pub(crate) fn execute(
     workers.shared.into_inner().unwrap_or_else(PoisonError::into_inner).error.map_or(Ok(()), Err)
 }
 
-/// The stand of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stand {
-    Open,
-    Running,
-    /// To its end, so that others may begin.
-    Finished,
-    /// Otherwise, or not at all.
-    Unfinished,
-}
-
-impl Stand {
-    /// A run that failed is tried again: the reason may be gone. One that diverged would do so again.
-    fn of(result: Option<&RunResult>) -> Self {
-        match result.map(|result| &result.ending) {
-            Some(Ending::Finished { .. }) => Self::Finished,
-            Some(Ending::Diverged { .. }) => Self::Unfinished,
-            Some(Ending::Failed { .. }) | None => Self::Open,
-        }
+/// A run that failed is tried again: the reason may be gone. One that diverged would do so again.
+fn stand_of(result: Option<&RunResult>) -> Stand {
+    match result.map(|result| &result.ending) {
+        Some(Ending::Finished { .. }) => Stand::Finished,
+        Some(Ending::Diverged { .. }) => Stand::Unfinished,
+        Some(Ending::Failed { .. }) | None => Stand::Open,
     }
 }
 
@@ -96,11 +84,7 @@ impl<'a> Workers<'a> {
                 return None;
             }
             self.leave_out(&mut shared);
-            let is_ready = |place: &usize| {
-                let needed = self.plan[*place].needs.map(|needed| shared.stands[needed]);
-                shared.stands[*place] == Stand::Open && needed.is_none_or(|needed| needed == Stand::Finished)
-            };
-            if let Some(place) = (0..self.plan.len()).find(is_ready) {
+            if let Some(place) = next_run(self.plan, &shared.stands) {
                 shared.stands[place] = Stand::Running;
                 return Some(place);
             }
@@ -128,7 +112,9 @@ impl<'a> Workers<'a> {
         let metrics = shared.folder.study().metrics.clone();
         let ended = match end {
             CommandEnd::Interrupted => Err(StudyError::Interrupted),
-            CommandEnd::Success(printed) => measured(run, &metrics, printed.as_ref(), seconds),
+            // What it wrote may be damaged: that ends no other run.
+            CommandEnd::Success(printed) => Ok(measured(run, &metrics, printed.as_ref(), seconds)
+                .unwrap_or_else(|error| (Ending::Failed { error: error.to_string() }, seconds))),
             CommandEnd::Failure { error, diverged: true } => Ok((Ending::Diverged { error }, seconds)),
             CommandEnd::Failure { error, diverged: false } => Ok((Ending::Failed { error }, seconds)),
         };

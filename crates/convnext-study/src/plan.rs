@@ -1,12 +1,13 @@
 //! From a study and its options to the commands that it consists of.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use convnext_train::WEIGHTS_FILE;
 
 use crate::error::StudyError;
+use crate::lengths::{Lengths, PlannedLength, Steps, length_key};
 use crate::model_names::filled;
+use crate::option_checks::check_effect;
 use crate::options::{RecipeChoice, StudyOptions};
 use crate::stage::Stage;
 use crate::study::{Row, Run, Study};
@@ -29,6 +30,8 @@ pub struct PlannedRun {
     pub labels: Option<usize>,
     /// Command and arguments, as they follow the name of the program.
     pub arguments: Vec<String>,
+    /// Length in words, such as `8 epochs`; `None` for that of its recipe, and of a command that is no training.
+    pub length: Option<String>,
     /// Its run folder.
     pub folder: PathBuf,
     /// Place in the plan of the run that it starts from.
@@ -42,14 +45,6 @@ impl PlannedRun {
         // No word holds a NUL, as none of a command line does.
         shlex::try_join(words).unwrap_or_default()
     }
-}
-
-/// Lengths of runs in steps, by [`length_key`], where they are not those of the options.
-pub(crate) type Steps = BTreeMap<String, usize>;
-
-/// The key of a run's length: seeds have the same.
-pub(crate) fn length_key(name: &str, labels: Option<usize>) -> String {
-    labels.map_or_else(|| name.to_owned(), |labels| format!("{name}-{labels}-labels"))
 }
 
 /// Everything that a plan is made of.
@@ -72,20 +67,24 @@ pub fn plan(study: &Study, options: &StudyOptions, folder: &Path) -> Result<Vec<
 impl Planner<'_> {
     pub(crate) fn plan(&self) -> Result<Vec<PlannedRun>, StudyError> {
         self.options.check(self.study)?;
-        let wanted = self.wanted();
-        let mut planned = Vec::new();
-        for seed in 0..self.options.seeds {
-            for run in self.study.runs.iter().filter(|run| wanted.contains(&run.name.as_str())) {
-                for labels in self.labels_of(run) {
-                    let run = self.planned(run, seed, labels, &planned)?;
-                    planned.push(run);
-                }
-            }
-        }
-        if planned.is_empty() {
+        let names = self.wanted();
+        let wanted: Vec<&Run> =
+            self.study.runs.iter().filter(|run| names.contains(&run.name.as_str())).collect();
+        if wanted.is_empty() {
             let why =
                 "the study has nothing to run: its rows are quoted, or of models that --model leaves out";
             return Err(StudyError::Options(why.to_owned()));
+        }
+        check_effect(self.options, &wanted)?;
+        let lengths = Lengths::of(self.study, self.options, &wanted);
+        let mut planned = Vec::new();
+        for seed in 0..self.options.seeds {
+            for run in &wanted {
+                for labels in self.labels_of(run) {
+                    let run = self.planned(run, (seed, labels), &lengths, &planned)?;
+                    planned.push(run);
+                }
+            }
         }
         Ok(planned)
     }
@@ -123,8 +122,8 @@ impl Planner<'_> {
     fn planned(
         &self,
         run: &Run,
-        seed: u64,
-        labels: Option<usize>,
+        (seed, labels): (u64, Option<usize>),
+        lengths: &Lengths,
         earlier: &[PlannedRun],
     ) -> Result<PlannedRun, StudyError> {
         let id = format!("{}-seed{seed}", length_key(&run.name, labels));
@@ -136,7 +135,9 @@ impl Planner<'_> {
             })
         });
         let weights = needs.map(|place| earlier[place].folder.join(WEIGHTS_FILE));
-        let arguments = self.arguments(run, &RunValues { seed, labels, folder: &folder, weights })?;
+        let length = self.length(run, labels, lengths);
+        let values = RunValues { seed, labels, length, folder: &folder, weights };
+        let arguments = self.arguments(run, &values)?;
         Ok(PlannedRun {
             id,
             name: run.name.clone(),
@@ -144,6 +145,7 @@ impl Planner<'_> {
             seed,
             labels,
             arguments,
+            length: length.map(|length| length.to_string()),
             folder,
             needs,
         })
@@ -191,23 +193,18 @@ impl Planner<'_> {
         if run.stage == Stage::Finetuning {
             words.optional("--labels-per-class", values.labels);
         }
-        match self.steps.get(&length_key(&run.name, values.labels)) {
-            Some(steps) => words.flag("--steps", steps),
-            None => words.optional("--epochs", self.epochs(run)),
+        match values.length {
+            Some(PlannedLength::Steps(steps)) => words.flag("--steps", steps),
+            Some(PlannedLength::Epochs(epochs)) => words.flag("--epochs", epochs),
+            None => {}
         }
         words.flag("--seed", values.seed);
     }
 
-    /// Epochs of a run, unless they are its recipe's: those of the paper, by the factor that the options ask for.
-    fn epochs(&self, run: &Run) -> Option<usize> {
-        let of_stage = self.study.epochs.get(&run.stage).copied();
-        let printed = run.epochs.or(of_stage)?;
-        match self.options.stage(run.stage).epochs {
-            Some(asked) => {
-                let factor = asked as f64 / of_stage.unwrap_or(printed) as f64;
-                Some((printed as f64 * factor).round().max(1.0) as usize)
-            }
-            None => (self.options.recipes == RecipeChoice::Auto).then_some(printed),
+    fn length(&self, run: &Run, labels: Option<usize>, lengths: &Lengths) -> Option<PlannedLength> {
+        match self.steps.get(&length_key(&run.name, labels)) {
+            Some(steps) => Some(PlannedLength::Steps(*steps)),
+            None => lengths.epochs(run).map(PlannedLength::Epochs),
         }
     }
 
@@ -231,6 +228,7 @@ impl Planner<'_> {
 struct RunValues<'a> {
     seed: u64,
     labels: Option<usize>,
+    length: Option<PlannedLength>,
     folder: &'a Path,
     weights: Option<PathBuf>,
 }

@@ -8,24 +8,44 @@ use crate::budget::choose_steps;
 use crate::error::{StudyError, unwritable};
 use crate::execution::execute;
 use crate::outcome::StudyOutcome;
+use crate::planned_lengths::lengths_in_words;
 use crate::runner::{Runner, StudyObserver};
+use crate::study::Study;
 use crate::study_folder::StudyFolder;
 
 /// Name of the table in the folder of a study, in Markdown.
 pub const TABLE_FILE: &str = "table.md";
 
+/// Refuses several commands at once where a column of the table is a duration or a speed, which they would change.
+///
+/// # Errors
+/// [`StudyError::Options`] with the metric.
+pub fn check_parallel(study: &Study, parallel: usize) -> Result<(), StudyError> {
+    match study.metrics.iter().find(|metric| metric.is_timed()) {
+        Some(metric) if parallel > 1 => Err(StudyError::Options(format!(
+            "commands that run at once change '{}', which the study measures; leave --parallel out",
+            metric.label
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Runs what of a study has not ended yet, at most `parallel` commands at once, after choosing lengths if there is a
 /// budget, and writes the table.
 ///
 /// # Errors
-/// [`StudyError::Interrupted`] when the runner stops, and what planning, reading and writing report. That a command fails
-/// is none: it is among the results.
+/// [`StudyError::Interrupted`] when the runner stops, what [`check_parallel`] refuses, and what planning, reading and writing
+/// report. That a command fails is none: it is among the results.
 pub fn run_study(
     folder: &mut StudyFolder,
     parallel: usize,
     runner: &dyn Runner,
     observer: &dyn StudyObserver,
 ) -> Result<StudyOutcome, StudyError> {
+    check_parallel(folder.study(), parallel)?;
+    if let Some(remark) = folder.other_version() {
+        observer.message(&remark);
+    }
     if let Some(seconds) = folder.options().budget
         && folder.steps().is_empty()
     {
@@ -33,6 +53,9 @@ pub fn run_study(
         folder.set_steps(steps)?;
     }
     let plan = folder.plan()?;
+    if let Some(lengths) = lengths_in_words(&plan) {
+        observer.message(&lengths);
+    }
     execute(folder, &plan, parallel, runner, observer)?;
     let results = plan.iter().map(|run| folder.result(&run.id).cloned()).collect();
     let outcome =

@@ -24,7 +24,7 @@ pub struct Study {
     /// theirs.
     #[serde(default)]
     pub models: Vec<String>,
-    /// Columns of the table; differences are taken of the first one.
+    /// Columns of the table; rows are compared by the first one, and by those that ask for it.
     pub metrics: Vec<ShownMetric>,
     /// Row that others are compared with, unless they name one themselves.
     #[serde(default)]
@@ -61,6 +61,9 @@ pub struct ShownMetric {
     /// `true` for a share in [0, 1] that is shown in percent.
     #[serde(default)]
     pub percent: bool,
+    /// `true` for a metric besides the first one that rows are compared by.
+    #[serde(default)]
+    pub compare: bool,
 }
 
 /// Name of the metric that is the time of a row's pre-training in hours.
@@ -75,6 +78,12 @@ impl ShownMetric {
     /// `true` for a metric that is no result of a run, but a duration.
     pub(crate) fn is_duration(&self) -> bool {
         self.name == PRETRAINING_HOURS
+    }
+
+    /// `true` for a duration or a speed, which other commands on the machine change.
+    pub(crate) fn is_timed(&self) -> bool {
+        let last = self.name.rsplit('/').next().unwrap_or_default();
+        self.is_duration() || last.ends_with("_per_second") || last.split('_').any(|word| word == "seconds")
     }
 }
 
@@ -164,6 +173,15 @@ impl PaperValue {
 }
 
 impl Study {
+    /// The metrics that rows are compared by.
+    pub(crate) fn compared_metrics(&self) -> impl Iterator<Item = &ShownMetric> {
+        self.metrics
+            .iter()
+            .enumerate()
+            .filter(|(place, metric)| *place == 0 || metric.compare)
+            .map(|(_, metric)| metric)
+    }
+
     /// The run of a name.
     pub fn run(&self, name: &str) -> Option<&Run> {
         self.runs.iter().find(|run| run.name == name)

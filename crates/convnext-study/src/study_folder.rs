@@ -1,16 +1,19 @@
 //! Folder of a study: what was begun, and the results so far.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use convnext_io::{UNFINISHED_SUFFIX, replace_file};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use crate::data_record::DataRecord;
 use crate::error::{StudyError, damaged, unreadable, unwritable};
+use crate::lengths::Steps;
 use crate::options::StudyOptions;
-use crate::plan::{PlannedRun, Planner, Steps};
+use crate::plan::{PlannedRun, Planner};
 use crate::results::{RunResult, text};
 use crate::study::Study;
 
@@ -20,14 +23,23 @@ pub const STUDY_FILE: &str = "study.toml";
 /// Name of the file with a line for each ended run.
 pub const RESULTS_FILE: &str = "results.jsonl";
 
+/// Version of this program.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 /// Study and options that a folder was begun with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Begun {
+    /// Version of the program.
+    #[serde(default)]
+    version: String,
     /// The user's decisions.
     options: StudyOptions,
     /// Lengths that were chosen by the budget.
     #[serde(default)]
     steps: Steps,
+    /// What the images of the stages were, by their paths.
+    #[serde(default)]
+    data: BTreeMap<String, DataRecord>,
     /// The study.
     study: Study,
 }
@@ -39,7 +51,32 @@ pub struct StudyFolder {
     begun: Begun,
     /// Kept open, because it is locked: the system lets the lock go with the process, however that ends.
     results_file: File,
+    /// Bytes of whole lines in it.
+    length: u64,
     results: Vec<RunResult>,
+}
+
+impl Begun {
+    /// Study and options of this process.
+    fn now(study: &Study, options: &StudyOptions, steps: &Steps) -> Result<Self, StudyError> {
+        let mut data = BTreeMap::new();
+        for path in options.stages.values().filter_map(|stage| stage.data.as_deref()) {
+            data.insert(path.display().to_string(), DataRecord::of(path)?);
+        }
+        let (options, steps, study) = (options.clone(), steps.clone(), study.clone());
+        Ok(Self { version: VERSION.to_owned(), options, steps, data, study })
+    }
+
+    /// What was recorded, if it is the same but for what may change.
+    fn compared(&self, text: &str, folder: &Path) -> Result<Self, StudyError> {
+        let damage = |error: toml::de::Error| damaged(&folder.join(STUDY_FILE), error.to_string());
+        let recorded: Self = toml::from_str(text).map_err(damage)?;
+        let changes = changes(&in_table(&recorded)?, &in_table(self)?);
+        match changes.is_empty() {
+            true => Ok(recorded),
+            false => Err(StudyError::Changed { folder: folder.to_owned(), changes }),
+        }
+    }
 }
 
 impl StudyFolder {
@@ -65,25 +102,29 @@ impl StudyFolder {
         steps: &Steps,
         resume: bool,
     ) -> Result<Self, StudyError> {
-        let mut begun = Begun { options: options.clone(), steps: steps.clone(), study: study.clone() };
         let path = folder.join(STUDY_FILE);
         if is_used(folder)? {
             if !resume {
                 return Err(StudyError::OutputUsed(folder.to_owned()));
             }
-            let text = text(&path)?.ok_or_else(|| StudyError::NoStudy(folder.to_owned()))?;
-            let recorded: Begun = toml::from_str(&text).map_err(|error| damaged(&path, error.to_string()))?;
-            let changes = changes(&in_table(&recorded)?, &in_table(&begun)?);
-            if !changes.is_empty() {
-                return Err(StudyError::Changed { folder: folder.to_owned(), changes });
+            if text(&path)?.is_none() {
+                return Err(StudyError::NoStudy(folder.to_owned()));
             }
-            begun = recorded;
-        } else {
-            fs::create_dir_all(folder).map_err(|source| unwritable(folder, source))?;
-            write_begun(&path, &begun)?;
         }
-        let (results_file, results) = open_results(folder)?;
-        Ok(Self { folder: folder.to_owned(), begun, results_file, results })
+        fs::create_dir_all(folder).map_err(|source| unwritable(folder, source))?;
+        let mut results_file = lock_results(folder)?;
+        let begun = Begun::now(study, options, steps)?;
+        // Another process may have begun a study since.
+        let begun = match text(&path)? {
+            Some(_) if !resume => return Err(StudyError::OutputUsed(folder.to_owned())),
+            Some(text) => begun.compared(&text, folder)?,
+            None => {
+                write_begun(&path, &begun)?;
+                begun
+            }
+        };
+        let (results, length) = read_results(folder, &mut results_file)?;
+        Ok(Self { folder: folder.to_owned(), begun, results_file, length, results })
     }
 
     /// The folder.
@@ -99,6 +140,14 @@ impl StudyFolder {
     /// The user's decisions.
     pub fn options(&self) -> &StudyOptions {
         &self.begun.options
+    }
+
+    /// A remark where the study was begun with another version of the program.
+    pub(crate) fn other_version(&self) -> Option<String> {
+        let begun = &self.begun.version;
+        (!begun.is_empty() && begun != VERSION).then(|| {
+            format!("the study was begun with version {begun} of the program, and goes on with {VERSION}: results may differ")
+        })
     }
 
     /// The lengths that were chosen by the budget.
@@ -117,7 +166,7 @@ impl StudyFolder {
     /// # Errors
     /// [`StudyError::Options`] for options that do not fit.
     pub fn plan(&self) -> Result<Vec<PlannedRun>, StudyError> {
-        let Begun { options, steps, study } = &self.begun;
+        let Begun { options, steps, study, .. } = &self.begun;
         Planner { study, options, folder: &self.folder, steps }.plan()
     }
 
@@ -131,23 +180,31 @@ impl StudyFolder {
         let path = self.folder.join(RESULTS_FILE);
         let mut line = serde_json::to_vec(&result).map_err(|error| unwritable(&path, error.into()))?;
         line.push(b'\n');
-        let written = self.results_file.write_all(&line).and_then(|()| self.results_file.sync_data());
+        // A line that an earlier call could write in part only goes first.
+        let written = cut_back(&mut self.results_file, self.length)
+            .and_then(|()| self.results_file.write_all(&line))
+            .and_then(|()| self.results_file.sync_data());
         written.map_err(|source| unwritable(&path, source))?;
+        self.length += line.len() as u64;
         self.results.push(result);
         Ok(())
     }
 }
 
-/// `true` if a folder holds something, besides what a killed process left half written.
+/// `true` if a folder holds something, besides what a killed process left half written, and its empty list of results.
 fn is_used(folder: &Path) -> Result<bool, StudyError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(source) => return Err(unreadable(folder, source)),
     };
     for entry in entries {
-        let name = entry.map_err(|source| unreadable(folder, source))?.file_name();
-        if !name.to_string_lossy().ends_with(UNFINISHED_SUFFIX) {
+        let entry = entry.map_err(|source| unreadable(folder, source))?;
+        let name = entry.file_name();
+        let is_empty = || entry.metadata().is_ok_and(|entry| entry.is_file() && entry.len() == 0);
+        let is_left =
+            name.to_string_lossy().ends_with(UNFINISHED_SUFFIX) || (name == RESULTS_FILE && is_empty());
+        if !is_left {
             return Ok(true);
         }
     }
@@ -159,25 +216,38 @@ fn write_begun(path: &Path, begun: &Begun) -> Result<(), StudyError> {
     replace_file(path, |mut file| file.write_all(text.as_bytes())).map_err(|source| unwritable(path, source))
 }
 
-/// The results so far. A killed process may have left the last line cut: it is removed.
-fn open_results(folder: &Path) -> Result<(File, Vec<RunResult>), StudyError> {
+/// The file of results, which is made if there is none, and locked.
+fn lock_results(folder: &Path) -> Result<File, StudyError> {
     let path = folder.join(RESULTS_FILE);
-    let fail = |source| unwritable(&path, source);
-    let mut file =
-        OpenOptions::new().create(true).read(true).write(true).truncate(false).open(&path).map_err(fail)?;
+    let opened = OpenOptions::new().create(true).read(true).write(true).truncate(false).open(&path);
+    let file = opened.map_err(|source| unwritable(&path, source))?;
     // Where a file system knows no locks, the study goes on without.
-    if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        return Err(StudyError::InUse(folder.to_owned()));
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(StudyError::InUse(folder.to_owned())),
+        _ => Ok(file),
     }
-    let text = text(&path)?.unwrap_or_default();
-    let whole = text.rfind('\n').map_or(0, |end| end + 1);
+}
+
+/// The results so far, and the bytes that they take. A killed process may have left the last line cut, within a letter even:
+/// it is removed.
+fn read_results(folder: &Path, file: &mut File) -> Result<(Vec<RunResult>, u64), StudyError> {
+    let path = folder.join(RESULTS_FILE);
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(|source| unreadable(&path, source))?;
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let mut results = Vec::new();
-    for (number, line) in (1..).zip(text[..whole].lines()) {
-        let result = serde_json::from_str(line);
+    for (number, line) in (1..).zip(bytes[..whole].split_inclusive(|byte| *byte == b'\n')) {
+        let result = serde_json::from_slice(line);
         results.push(result.map_err(|error| damaged(&path, format!("line {number}: {error}")))?);
     }
-    file.set_len(whole as u64).and_then(|()| file.seek(SeekFrom::End(0))).map_err(fail)?;
-    Ok((file, results))
+    cut_back(file, whole as u64).map_err(|source| unwritable(&path, source))?;
+    Ok((results, whole as u64))
+}
+
+/// Removes what follows so many bytes; what is written next follows these.
+fn cut_back(file: &mut File, length: u64) -> io::Result<()> {
+    file.set_len(length)?;
+    file.seek(SeekFrom::Start(length)).map(|_| ())
 }
 
 /// Study and options as a table, without what was chosen on the way.
@@ -185,6 +255,7 @@ fn in_table(begun: &Begun) -> Result<Table, StudyError> {
     let mut table =
         Table::try_from(begun).map_err(|error| damaged(Path::new(STUDY_FILE), error.to_string()))?;
     table.remove("steps");
+    table.remove("version");
     Ok(table)
 }
 

@@ -22,8 +22,8 @@ const NOTHING: &str = "-";
 
 impl StudyOutcome {
     /// The table, whose columns are: the row, with its part of the table where there are parts; for each number of labels
-    /// the metrics, as mean and sample standard deviation over seeds, and the first one compared with the baseline seed by
-    /// seed; the paper's numbers and the same comparison of these.
+    /// the metrics, as mean and sample standard deviation over seeds, and the first one, and those that ask for it, compared
+    /// with the baseline seed by seed; the paper's numbers and a comparison of the first ones of these.
     pub fn table(&self) -> StudyTable {
         let has = Columns {
             groups: self.study.rows.iter().any(|row| row.group.is_some()),
@@ -47,7 +47,10 @@ impl StudyOutcome {
                 None => title.to_owned(),
             };
             head.extend(self.study.metrics.iter().map(|metric| with(&title(metric))));
-            head.extend(has.comparisons.then(|| with(compared)));
+            head.extend(self.compared(has).map(|metric| match self.study.compared_metrics().count() {
+                1 => with(compared),
+                _ => with(&format!("{compared}, {}", metric.label)),
+            }));
         }
         head.extend(self.study.metrics[..has.paper].iter().map(|metric| format!("paper, {}", metric.label)));
         head.extend((has.comparisons && has.paper > 0).then(|| format!("paper, {compared}")));
@@ -62,7 +65,7 @@ impl StudyOutcome {
             cells.extend(
                 self.study.metrics.iter().map(|metric| cell(metric, &self.by_seed(row, labels, metric))),
             );
-            cells.extend(has.comparisons.then(|| self.comparison(row, labels)));
+            cells.extend(self.compared(has).map(|metric| self.comparison(row, labels, metric)));
         }
         let paper = |place| row.paper.get(place).map_or_else(|| NOTHING.to_owned(), PaperValue::in_words);
         cells.extend((0..has.paper).map(paper));
@@ -70,22 +73,31 @@ impl StudyOutcome {
         cells
     }
 
-    /// The first metric of a row compared with that of its baseline, over the seeds that both have.
-    fn comparison(&self, row: &Row, labels: Option<usize>) -> String {
-        let metric = &self.study.metrics[0];
+    /// The metrics with a column of comparisons.
+    fn compared(&self, has: &Columns) -> impl Iterator<Item = &ShownMetric> {
+        self.study.compared_metrics().filter(|_| has.comparisons)
+    }
+
+    /// A metric of a row compared with that of its baseline, over the seeds that both have.
+    fn comparison(&self, row: &Row, labels: Option<usize>, metric: &ShownMetric) -> String {
         let Some(baseline) = self.study.baseline_of(row) else { return NOTHING.to_owned() };
         let [own, other] = [row, baseline].map(|row| self.by_seed(row, labels, metric));
         let pairs = own.iter().filter_map(|(seed, own)| match (own, other.get(seed)?) {
-            (SeedValue::Value(own), SeedValue::Value(other)) => Some(self.compared(*own, *other)),
+            (SeedValue::Value(own), SeedValue::Value(other)) => Some(self.of_pair(*own, *other)),
             _ => None,
         });
         let pairs: Vec<f64> = pairs.collect();
         if pairs.is_empty() {
             return NOTHING.to_owned();
         }
+        let count = pairs.len();
         let Spread { mean, deviation } = Spread::of(pairs);
-        let mean = self.in_words(mean);
-        deviation.map_or_else(|| mean.clone(), |deviation| format!("{mean} ± {deviation:.2}"))
+        let mut text = self.in_words(mean);
+        text.extend(deviation.map(|deviation| format!(" ± {deviation:.2}")));
+        if (count as u64) < self.options.seeds {
+            text += &format!(" ({count} seed{})", if count == 1 { "" } else { "s" });
+        }
+        text
     }
 
     fn paper_comparison(&self, row: &Row) -> String {
@@ -99,7 +111,7 @@ impl StudyOutcome {
         }
     }
 
-    fn compared(&self, own: f64, other: f64) -> f64 {
+    fn of_pair(&self, own: f64, other: f64) -> f64 {
         match self.study.compare {
             Compare::Difference => own - other,
             Compare::Ratio => own / other,
@@ -134,23 +146,6 @@ impl StudyOutcome {
             text += &format!("\n{}\n", study.remarks.trim_end());
         }
         text
-    }
-
-    /// A sentence or two about what the numbers of the table are.
-    pub fn legend(&self) -> String {
-        let seeds = match self.options.seeds {
-            1 => {
-                "One seed, so that there is no standard deviation; the weights are the last ones.".to_owned()
-            }
-            seeds => format!(
-                "Mean ± standard deviation over {seeds} seeds (n - 1), comparisons seed by seed; the weights are the last \
-                 ones."
-            ),
-        };
-        match &self.study.baseline {
-            Some(baseline) => format!("{seeds} The baseline is '{baseline}' unless a row has its own."),
-            None => seeds,
-        }
     }
 }
 

@@ -7,8 +7,10 @@ mod toy;
 use std::fs;
 use std::path::Path;
 
-use convnext_study::{PlannedRun, StudyError, StudyFolder, StudyOptions, StudyOutcome, plan, run_study};
-use toy::{Notes, Rule, Toy, failure, flag, options, study};
+use convnext_study::{
+    CommandEnd, PlannedRun, Stage, StudyError, StudyFolder, StudyOptions, StudyOutcome, plan, run_study,
+};
+use toy::{Notes, Rule, Toy, failure, options, study};
 
 /// Top-1 that grows with the seed, and more after pre-training.
 fn plain(run: &PlannedRun) -> f64 {
@@ -94,7 +96,7 @@ fn a_run_that_fails_or_diverges_keeps_only_those_from_running_that_need_it() {
         ["masks-seed0", "tuned-seed0", "slow-seed0", "scratch-seed0", "masks-seed1", "scratch-seed1"]
     );
     let cells = |row: usize| outcome.table().rows[row].clone();
-    assert_eq!(cells(0)[1..3], ["60.00, 1 diverged", "+10.00"]);
+    assert_eq!(cells(0)[1..3], ["60.00, 1 diverged", "+10.00 (1 seed)"]);
     assert_eq!(cells(1)[1], "1 diverged, 1 failed");
     assert_eq!(cells(2)[1], "50.50 ± 0.71");
     let failures: Vec<(&str, &str)> =
@@ -114,11 +116,11 @@ fn a_stopped_study_goes_on_with_what_is_left_and_ends_with_the_same_table() {
         let toy = Toy::stopping_after(1, |run| Ok(plain(run)));
         let error = run(stopped.path(), &options, true, &toy).unwrap_err();
         assert!(matches!(error, StudyError::Interrupted) && toy.ran().len() == 1, "{stop}: {error}");
-        // A process may be killed within a line.
+        // A process may be killed within a line, and within a letter.
         let path = stopped.path().join("results.jsonl");
-        let mut text = fs::read_to_string(&path).unwrap();
-        text += r#"{"run":"tuned-se"#;
-        fs::write(&path, text).unwrap();
+        let mut bytes = fs::read(&path).unwrap();
+        bytes.extend(b"{\"run\":\"tuned-se\xe2\x80");
+        fs::write(&path, bytes).unwrap();
     }
     let toy = Toy::new(|run| Ok(plain(run)));
     run(stopped.path(), &options, true, &toy).unwrap();
@@ -171,6 +173,15 @@ fn options_that_do_not_fit_are_refused() {
         ("labels = [3, 3]", "twice"),
         ("only = ['FCMAEE']", "did you mean 'FCMAE'"),
         ("models = ['a', 'b']", "2 models are named, and this study has 1"),
+        (
+            "stages.downstream.data = 'camvid'",
+            "--downstream-data has no effect, because no downstream training",
+        ),
+        ("stages.intermediate.epochs = 3", "--intermediate-epochs has no effect"),
+        (
+            "only = ['scratch']\nstages.pretraining.arguments = ['--quick']",
+            "--arguments pretraining= has no effect",
+        ),
         ("budget = 9\nstages.pretraining.epochs = 3", "leave numbers of epochs out"),
         ("only = ['MAE']", "nothing to run"),
     ] {
@@ -201,31 +212,33 @@ fn several_commands_at_once_give_the_same_table() {
 }
 
 #[test]
-fn a_budget_scales_all_lengths_by_one_factor_that_is_kept() {
-    let folder = tempfile::tempdir().unwrap();
-    let options = options("seeds = 2\nbudget = 100");
-    let toy = Toy::new(|run| Ok(plain(run)));
-    let outcome = run(folder.path(), &options, false, &toy).unwrap();
-    // Four timed runs of an epoch, and then the study.
-    assert_eq!(toy.ran().len(), 4 + 8);
-    let steps = |outcome: &StudyOutcome, name: &str| -> usize {
-        let run = outcome.plan.iter().find(|run| run.name == name).unwrap();
-        flag(run, "--steps").unwrap().parse().unwrap()
+fn a_damaged_file_of_a_run_fails_that_run_alone() {
+    let damaging: Rule = |run| {
+        if run.name != "slow" {
+            return Ok(plain(run));
+        }
+        fs::create_dir_all(&run.folder).unwrap();
+        fs::write(run.folder.join("evaluation.json"), "{").unwrap();
+        Err(CommandEnd::Success(None))
     };
-    // An epoch of 40 images takes 2 s, and half a second more with its validation. Of the 100 s the timed runs took 10, and a
-    // tenth is left: 81 s less 8 times the fixed half second, over 2 seeds x 16 epochs of 2.5 s, times 4 steps.
-    let factor = (81.0 - 4.0) / (2.0 * 16.0 * 2.5);
-    let expected = |epochs: f64| (factor * epochs * 4.0) as usize;
-    assert_eq!(
-        [steps(&outcome, "masks"), steps(&outcome, "tuned"), steps(&outcome, "slow")],
-        [8.0, 2.0, 4.0].map(expected)
-    );
-    let again = Toy::new(|_| Err(failure("it would be timed again", false)));
-    let resumed = run(folder.path(), &options, true, &again).unwrap();
-    assert!(again.ran().is_empty());
-    assert_eq!(steps(&resumed, "masks"), steps(&outcome, "masks"));
-    let short = toy::options("seeds = 2\nbudget = 12");
-    let error =
-        run(&folder.path().join("short"), &short, false, &Toy::new(|run| Ok(plain(run)))).unwrap_err();
-    assert!(error.to_string().contains("8 runs take about"), "{error}");
+    let (ran, outcome) = ran_with(damaging, "seeds = 1");
+    assert_eq!(ran.len(), 4);
+    let failures = outcome.failures();
+    assert_eq!(failures.len(), 1);
+    assert!(failures[0].0.id == "slow-seed0" && failures[0].1.contains("evaluation.json"), "{failures:?}");
+    assert_eq!(outcome.table().rows[2][1], "50.00");
+}
+
+#[test]
+fn images_that_changed_are_refused_when_a_study_goes_on() {
+    let (folder, photos) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut options = options("seeds = 1");
+    options.stages.entry(Stage::Finetuning).or_default().data = Some(photos.path().to_owned());
+    let run = |resume| run(folder.path(), &options, resume, &Toy::new(|run| Ok(plain(run))));
+    fs::write(photos.path().join("a.png"), "a").unwrap();
+    run(false).unwrap();
+    run(true).unwrap();
+    fs::write(photos.path().join("b.png"), "bc").unwrap();
+    let error = run(true).unwrap_err().to_string();
+    assert!(error.contains(".bytes was 1, is 3") && error.contains(".files was 1, is 2"), "{error}");
 }

@@ -70,7 +70,7 @@ pub(crate) fn check_apart(folder: &Path, sources: &[impl AsRef<Path>]) -> anyhow
 }
 
 /// The path without links, as far as it exists.
-fn absolute(path: &Path) -> anyhow::Result<std::path::PathBuf> {
+pub(crate) fn absolute(path: &Path) -> anyhow::Result<std::path::PathBuf> {
     let whole = std::path::absolute(path).with_context(|| format!("{} is no path", path.display()))?;
     let existing = whole.ancestors().find_map(|above| Some((above, fs::canonicalize(above).ok()?)));
     Ok(match existing {

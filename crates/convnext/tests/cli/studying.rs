@@ -1,9 +1,12 @@
 //! Studies: the list, the commands of each, and one that is run, fails in part, is killed and goes on.
 #![cfg(unix)]
 
+use std::io::{self, BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
+use std::thread::{sleep, spawn};
 use std::time::Duration;
+
+use convnext::study::{Stage, read_study};
 
 use super::bench::{Bench, convnext};
 
@@ -50,7 +53,8 @@ fn studies_are_listed_and_shown() {
     let commands = bench.succeed("study run mine.toml --data photos --seeds 1 --out out --dry-run");
     assert_eq!(commands.lines().count(), 6);
     assert!(
-        commands.starts_with("convnext pretrain --data photos --model v1-base --epochs 800 --seed 0"),
+        commands.starts_with("convnext pretrain --data /")
+            && commands.contains("/photos --model v1-base --epochs 800 --seed 0"),
         "{commands}"
     );
     assert!(!bench.exists("out"));
@@ -66,6 +70,17 @@ fn studies_are_listed_and_shown() {
                 &["run 'leaky-seed0' cannot be run", "v1-bse"],
             ),
             ("study run section3 --data photos --model base,tiny --out out", &["2 models are named"]),
+            ("study run section3 --data photos --out out", &["photos", "does not exist"]),
+            (
+                "study run section3 --data photos --downstream-epochs 3 --out out",
+                &["--downstream-epochs has no effect"],
+            ),
+            (
+                "study run section3 --data photos --arguments finetuning=--recipe=papers --out out --dry-run",
+                &["cannot be run", "papers"],
+            ),
+            ("study run figure6 --parallel 2 --out out --dry-run", &["'images a second'", "--parallel"]),
+            ("study show .", &["cannot read"]),
         ],
     );
     bench.refuse(2, &[("study run section3 --arguments training=--quick --out out", &["--arguments"])]);
@@ -76,10 +91,16 @@ fn the_commands_of_every_study_are_understood() {
     let bench = Bench::new();
     for study in bench.json("study list --json").as_array().unwrap() {
         let name = study["name"].as_str().unwrap();
-        for recipe in ["auto", "paper"] {
-            let line = format!(
-                "study run {name} --data a --intermediate-data b --downstream-data c --recipe {recipe} --out out --dry-run"
-            );
+        let runs = read_study(name).unwrap().runs;
+        let of_stages =
+            [(Stage::Intermediate, "--intermediate-data b"), (Stage::Downstream, "--downstream-data c")];
+        let is_run = |(stage, _): &(Stage, &str)| runs.iter().any(|run| run.stage == *stage);
+        let data: Vec<&str> = of_stages.into_iter().filter(is_run).map(|(_, flags)| flags).collect();
+        let recipes =
+            if runs.iter().any(|run| run.stage.is_training()) { &["auto", "paper"][..] } else { &["auto"] };
+        for recipe in recipes {
+            let line =
+                format!("study run {name} --data a {} --recipe {recipe} --out out --dry-run", data.join(" "));
             assert!(bench.succeed(&line).lines().count() >= 4, "{name}");
         }
     }
@@ -116,7 +137,8 @@ fn a_study_ends_with_a_table_whatever_becomes_of_single_runs() {
     assert!(page.contains("Do masks help?") && page.contains("top-1 by epoch"), "the page is not whole");
     assert!(bench.exists("study/runs/tuned-seed1/report.html"));
     // Nothing is left to do, and nothing is done again.
-    let again = bench.succeed(&format!("{RUN} --parallel 2 --threads 1 --out study --resume -q"));
+    let elsewhere = RUN.replace("--data photos", "--data ./photos/../photos");
+    let again = bench.succeed(&format!("{elsewhere} --parallel 2 --threads 1 --out study --resume -q"));
     assert_eq!((again, bench.read_text("study/results.jsonl")), (table, results));
     bench.refuse(
         1,
@@ -148,7 +170,15 @@ fn a_run_that_fails_is_told_and_stops_no_other() {
 fn start(bench: &Bench, line: &str) -> Child {
     let mut command = Command::new(convnext().get_program());
     command.current_dir(bench.path("")).args(line.split_whitespace());
-    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Waits until a study says something: from then on it knows what to do when it is asked to stop.
+fn wait_for_a_word(study: &mut Child) {
+    let mut said = BufReader::new(study.stderr.take().unwrap());
+    said.read_line(&mut String::new()).unwrap();
+    // The rest is read as well, so that the pipe never fills.
+    spawn(move || io::copy(&mut said, &mut io::sink()));
 }
 
 #[test]
@@ -160,7 +190,8 @@ fn a_study_that_is_killed_goes_on_with_the_same_bits() {
     loop {
         // The command that it ran goes on alone, and is waited for. The delays grow, so that it ends some day.
         let mut child = start(&bench, &line);
-        sleep(Duration::from_millis(150 + 90 * kills));
+        wait_for_a_word(&mut child);
+        sleep(Duration::from_millis(60 + 90 * kills));
         if let Some(status) = child.try_wait().unwrap() {
             assert!(status.success(), "{status}");
             break;
@@ -187,7 +218,8 @@ fn a_study_that_is_killed_goes_on_with_the_same_bits() {
 #[test]
 fn a_budget_is_kept_when_a_study_goes_on() {
     let bench = studies();
-    bench.write("mine.toml", MINE.replace(", arguments = [\"--lr\", \"1e30\"]", ""));
+    let long = MINE.replace("pretraining = 2, finetuning = 1", "pretraining = 2000, finetuning = 1000");
+    bench.write("mine.toml", long.replace(", arguments = [\"--lr\", \"1e30\"]", ""));
     let line = format!("{RUN} --seeds 1 --budget 20s --out study").replace("--seeds 2 ", "");
     let said = bench.run(&line).success().get_output().stderr.clone();
     let said = String::from_utf8(said).unwrap();

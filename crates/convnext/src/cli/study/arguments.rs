@@ -1,7 +1,8 @@
 //! Arguments of `convnext study run`.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -9,6 +10,7 @@ use convnext::core::ImageSize;
 use convnext::study::{RecipeChoice, Stage, StageOptions, StudyOptions};
 
 use crate::cli::length::time;
+use crate::cli::out_folder::absolute;
 use crate::cli::values::{count, image_size, stem_stride, threads};
 
 /// Run a study, or go on with it
@@ -68,13 +70,13 @@ pub(crate) struct RunArguments {
     /// Batch size for segmentation and detection
     #[arg(long, value_name = "N", value_parser = count)]
     pub(super) downstream_batch_size: Option<usize>,
-    /// Epochs of pre-training
+    /// Epochs of pre-training, of the longest where the paper has several; the others keep its ratio
     #[arg(long, value_name = "N", value_parser = count)]
     pub(super) pretraining_epochs: Option<usize>,
     /// Epochs on the many classes between pre-training and fine-tuning
     #[arg(long, value_name = "N", value_parser = count)]
     pub(super) intermediate_epochs: Option<usize>,
-    /// Epochs of fine-tuning
+    /// Epochs of fine-tuning, of the longest likewise
     #[arg(long, value_name = "N", value_parser = count)]
     pub(super) finetuning_epochs: Option<usize>,
     /// Epochs of segmentation and detection
@@ -88,7 +90,7 @@ pub(crate) struct RunArguments {
     /// in finetuning="--val-fraction 0.3"; may be repeated
     #[arg(long, value_name = "STAGE=WORDS", value_parser = stage_arguments)]
     pub(super) arguments: Vec<(StageName, Vec<String>)>,
-    /// Commands that run at once; they share the threads
+    /// Commands that run at once; they share the threads. A bench runs alone, and a study of speeds or times takes one
     #[arg(long, value_name = "N", value_parser = count, default_value = "1")]
     pub(super) parallel: usize,
     /// Threads of each command [default: all cores, divided by --parallel]
@@ -133,8 +135,19 @@ impl From<StageName> for Stage {
     }
 }
 
-/// Folder of the images to train on, in one with parts.
-const TRAINING_PART: &str = "train";
+/// Names of the folder of the images to train on, in one with parts, in any case.
+const TRAINING_PARTS: [&str; 2] = ["train", "training"];
+
+/// The folder of the images to train on, where there is one that is called so.
+fn training_part(data: &Path) -> Option<PathBuf> {
+    let is_meant = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase());
+        path.is_dir() && name.is_some_and(|name| TRAINING_PARTS.contains(&name.as_str()))
+    };
+    let mut parts = fs::read_dir(data).ok()?.filter_map(|entry| Some(entry.ok()?.path())).filter(is_meant);
+    let part = parts.next()?;
+    parts.next().is_none().then_some(part)
+}
 
 /// A stage and words of a command line, as a shell would divide them.
 fn stage_arguments(text: &str) -> Result<(StageName, Vec<String>), String> {
@@ -144,9 +157,16 @@ fn stage_arguments(text: &str) -> Result<(StageName, Vec<String>), String> {
 }
 
 impl RunArguments {
-    /// The options that decide the results.
-    pub(super) fn options(&self) -> StudyOptions {
-        StudyOptions {
+    /// The options that decide the results. Paths are whole, so that they are the same when the study goes on from elsewhere.
+    ///
+    /// # Errors
+    /// When a path is none.
+    pub(super) fn options(&self) -> anyhow::Result<StudyOptions> {
+        let mut stages = self.stages();
+        for data in stages.values_mut().filter_map(|stage| stage.data.as_mut()) {
+            *data = absolute(data)?;
+        }
+        Ok(StudyOptions {
             models: self.model.clone(),
             recipes: match self.recipe {
                 RecipesName::Auto => RecipeChoice::Auto,
@@ -157,14 +177,13 @@ impl RunArguments {
             only: self.only.clone(),
             stem_stride: self.stem_stride,
             budget: self.budget.map(|budget| budget.as_secs().max(1)),
-            stages: self.stages(),
-        }
+            stages,
+        })
     }
 
     /// Images that are validated on are left out where a folder keeps them apart.
     fn images_to_pretrain_on(&self) -> Option<PathBuf> {
-        let part = self.data.as_ref().map(|data| data.join(TRAINING_PART)).filter(|part| part.is_dir());
-        self.pretraining_data.clone().or(part)
+        self.pretraining_data.clone().or_else(|| training_part(self.data.as_deref()?))
     }
 
     fn stages(&self) -> BTreeMap<Stage, StageOptions> {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use convnext::study::{CommandEnd, PlannedRun, Runner};
 use convnext::train::TrainError;
 
+use super::commands::words;
 use crate::cli::output::print_progress;
 use crate::cli::progress::EXIT_INTERRUPTED;
 
@@ -19,7 +20,7 @@ use crate::cli::progress::EXIT_INTERRUPTED;
 const LOOK_EVERY: Duration = Duration::from_millis(30);
 
 /// No message is longer than this many bytes.
-const LONGEST_MESSAGE: u64 = 10_000;
+const MAX_MESSAGE_BYTES: u64 = 10_000;
 
 /// Runs commands as processes of this program.
 pub(super) struct Processes {
@@ -51,11 +52,7 @@ impl Processes {
         }
         let before = log.seek(SeekFrom::End(0))?;
         let mut command = Command::new(&self.program);
-        command.args(&run.arguments);
-        command.args(run.stage.is_training().then_some("--resume"));
-        if let Some(threads) = self.threads {
-            command.args(["--threads", &threads.to_string()]);
-        }
+        command.args(words(run, self.threads));
         command.stdin(Stdio::null()).stdout(File::create(&printed)?).stderr(log.try_clone()?);
         // A group of its own, so that Ctrl-C reaches it once, from here.
         #[cfg(unix)]
@@ -152,7 +149,7 @@ fn message(log: File) -> io::Result<String> {
     let mut text = Vec::new();
     let length = log.metadata()?.len();
     let mut log = log;
-    let from = log.stream_position()?.max(length.saturating_sub(LONGEST_MESSAGE));
+    let from = log.stream_position()?.max(length.saturating_sub(MAX_MESSAGE_BYTES));
     log.seek(SeekFrom::Start(from))?;
     log.read_to_end(&mut text)?;
     let text = String::from_utf8_lossy(&text);

@@ -4,27 +4,34 @@ use std::thread::available_parallelism;
 
 use anyhow::bail;
 use clap::Command;
-use convnext::study::{PlannedRun, StudyFolder, StudyOutcome, TABLE_FILE, plan, read_study, run_study};
+use convnext::study::{
+    PlannedRun, StudyFolder, StudyOutcome, TABLE_FILE, check_parallel, plan, read_study, run_study,
+};
 use convnext::{REPORT_FILE, write_study};
 
 use super::arguments::RunArguments;
-use super::commands::check;
+use super::commands::{check, check_data};
 use super::processes::Processes;
 use super::progress::StudyProgress;
+use crate::cli::out_folder::absolute;
 use crate::cli::output::{print_text, table};
 use crate::cli::progress::catch_signals;
 
 pub(super) fn run(arguments: &RunArguments, quiet: bool, program: Command) -> anyhow::Result<()> {
     let study = read_study(&arguments.name)?;
-    let options = arguments.options();
-    let planned = plan(&study, &options, &arguments.out)?;
-    check(&planned, &program)?;
+    let options = arguments.options()?;
+    check_parallel(&study, arguments.parallel)?;
+    // The same commands, however the folder is spelled when the study goes on.
+    let out = absolute(&arguments.out)?;
+    let planned = plan(&study, &options, &out)?;
+    let threads = arguments.threads.or_else(|| shared_threads(arguments.parallel));
+    check(&planned, threads, &program)?;
     if arguments.dry_run {
         let commands: Vec<String> = planned.iter().map(PlannedRun::command_line).collect();
         return print_text(&commands.join("\n"));
     }
-    let mut folder = StudyFolder::open(&arguments.out, &study, &options, arguments.resume)?;
-    let threads = arguments.threads.or_else(|| shared_threads(arguments.parallel));
+    check_data(&options)?;
+    let mut folder = StudyFolder::open(&out, &study, &options, arguments.resume)?;
     let processes = Processes::new(threads, catch_signals()?)?;
     let progress = StudyProgress { quiet, metrics: study.metrics };
     let outcome = run_study(&mut folder, arguments.parallel, &processes, &progress)?;

@@ -1,0 +1,46 @@
+//! The sentences under the table of a study.
+
+use convnext_train::{Direction, EpochReport, Metric};
+
+use crate::outcome::StudyOutcome;
+use crate::results::Ending;
+
+impl StudyOutcome {
+    /// A sentence or two about what the numbers of the table are.
+    pub fn legend(&self) -> String {
+        let mut text = match self.options.seeds {
+            1 => {
+                "One seed, so that there is no standard deviation; the weights are the last ones.".to_owned()
+            }
+            seeds => format!(
+                "Mean ± standard deviation over {seeds} seeds (n - 1), comparisons seed by seed; the weights are the last \
+                 ones."
+            ),
+        };
+        if self.has_averages() {
+            text += " The paper's numbers are those of the moving average of the weights where its recipe keeps one; that of \
+                     ours is in the reports of the runs.";
+        }
+        if let Some(baseline) = &self.study.baseline {
+            text += &format!(" The baseline is '{baseline}' unless a row has its own.");
+        }
+        text
+    }
+
+    /// `true` if the paper is quoted, and a moving average of the weights was measured as well.
+    fn has_averages(&self) -> bool {
+        let keys: Vec<String> = self.study.metrics.iter().map(|metric| averaged_key(&metric.name)).collect();
+        let has = |report: &EpochReport| keys.iter().any(|key| report.validation.contains_key(key));
+        let endings = self.results.iter().flatten().map(|result| &result.ending);
+        let is_measured = endings.into_iter().any(|ending| match ending {
+            Ending::Finished { epochs, .. } => epochs.iter().any(has),
+            Ending::Diverged { .. } | Ending::Failed { .. } => false,
+        });
+        is_measured && self.study.rows.iter().any(|row| !row.paper.is_empty())
+    }
+}
+
+/// The key of a metric of the average in the report of an epoch.
+fn averaged_key(name: &str) -> String {
+    Metric::new(name, None, Direction::HigherIsBetter).averaged_key()
+}
