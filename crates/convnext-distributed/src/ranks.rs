@@ -186,9 +186,8 @@ mod tests {
             ranks.from_first(|| Ok::<_, TestError>(format!("of rank {}", ranks.rank())))
         });
         assert!(found.into_iter().all(|found| found.unwrap() == "of rank 0"));
-        let found: Vec<Result<u8, _>> = run_threads(2, |ranks| {
-            ranks.from_first(|| Err(TestError::Missing("disk")))
-        });
+        let found: Vec<Result<u8, _>> =
+            run_threads(2, |ranks| ranks.from_first(|| Err(TestError::Missing("disk"))));
         assert!(found.into_iter().all(|found| found.unwrap_err().to_string().starts_with("rank 0 on ")));
     }
 }

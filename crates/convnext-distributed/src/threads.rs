@@ -83,7 +83,11 @@ impl Meeting {
     }
 
     /// Waits until `is_ready`.
-    fn wait<'a>(&self, state: MutexGuard<'a, State>, is_ready: impl Fn(&State) -> bool) -> MutexGuard<'a, State> {
+    fn wait<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        is_ready: impl Fn(&State) -> bool,
+    ) -> MutexGuard<'a, State> {
         let state = self.changed.wait_while(state, |state| !is_ready(state) && !state.is_broken);
         let state = state.unwrap_or_else(PoisonError::into_inner);
         if state.is_broken {
@@ -114,7 +118,8 @@ impl Meeting {
 impl Thread {
     fn share(&self, own: &[f32]) -> Vec<Vec<f32>> {
         let bytes = own.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let floats = |bytes: &Vec<u8>| bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+        let floats =
+            |bytes: &Vec<u8>| bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
         self.meeting.share(self.rank, bytes).iter().map(floats).collect()
     }
 }

@@ -10,7 +10,7 @@ use convnext_data::{
     SegmentationTransform, open_segmentation,
 };
 use convnext_segment::{EvaluationSource, SegmentationBatch, SegmentationSource};
-use convnext_train::EvalLoaderConfig;
+use convnext_train::{EvalLoaderConfig, Ranks};
 
 /// Ten images, wider from one to the next, whose left half is class 0 and black, and the right one class 1 and white.
 fn set() -> (tempfile::TempDir, SegmentationSet) {
@@ -100,6 +100,7 @@ fn whole_images_are_measured_on() {
         threads: 1,
         orientation: Orientation::Honour,
         on_corrupt: OnCorrupt::Fail,
+        ranks: Ranks::default(),
     };
     let cut = Preprocessing { geometry, ..plain() };
     let refused = EvaluationSource::loader(set, cut, &reading).err().unwrap();

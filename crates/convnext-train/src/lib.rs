@@ -26,6 +26,7 @@ mod words;
 pub use analysis::activation_maps::{SHOWN_CHANNELS, activation_maps};
 pub use analysis::backbone_analysis::{BackboneAnalysis, alignments};
 pub use analysis::layer_statistics::{LayerMeasures, SELECTIVITY_BARS, Selectivity};
+pub use convnext_distributed::Ranks;
 pub use error::TrainError;
 pub use evaluation::class_scores::ClassScores;
 pub use evaluation::evaluate::evaluate;

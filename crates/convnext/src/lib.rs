@@ -58,6 +58,7 @@ pub use tasks::TASKS;
 pub use convnext_core as core;
 pub use convnext_data as data;
 pub use convnext_detect as detect;
+pub use convnext_distributed as distributed;
 pub use convnext_hub as hub;
 pub use convnext_io as io;
 pub use convnext_multilabel as multilabel;

@@ -3,6 +3,7 @@
 use convnext_analysis::ChannelCounts;
 use convnext_core::{ModelConfig, Preprocessing, STAGES, Seed};
 use convnext_data::{Dataset, OnCorrupt, Orientation};
+use convnext_distributed::Ranks;
 use convnext_nn::{Backbone, BlockLayer};
 
 use crate::analysis::backbone_analysis::BackboneAnalysis;
@@ -36,7 +37,9 @@ impl FeatureWatch {
         let images = dataset.subset(&dataset.draw(IMAGES, seed));
         // What cannot be read was reported when it was trained on.
         let on_corrupt = OnCorrupt::Skip;
-        let reading = EvalLoaderConfig { batch_size: BATCH_SIZE, threads, orientation, on_corrupt };
+        // So few that every rank looks at all of them.
+        let ranks = Ranks::default();
+        let reading = EvalLoaderConfig { batch_size: BATCH_SIZE, threads, orientation, on_corrupt, ranks };
         Self { images, preprocessing, reading }
     }
 

@@ -7,6 +7,8 @@ use convnext_data::{
     Transform,
 };
 
+use convnext_distributed::Ranks;
+
 use crate::error::TrainError;
 use crate::training::task::batch_images;
 
@@ -17,7 +19,7 @@ const QUEUE: usize = 4;
 const FEW: usize = 2;
 
 /// Configuration of a data loader for evaluation and inference.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct EvalLoaderConfig {
     /// Images that go through the model together, where preprocessing makes them of one size.
     pub batch_size: usize,
@@ -27,6 +29,8 @@ pub struct EvalLoaderConfig {
     pub orientation: Orientation,
     /// Handling of an image that cannot be read: it is never replaced by another.
     pub on_corrupt: OnCorrupt,
+    /// The ranks that share the batches.
+    pub ranks: Ranks,
 }
 
 /// Calls `each` with the images of every batch, `[N, channels, height, width]`, and with what else is known of them, in

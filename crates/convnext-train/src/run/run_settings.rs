@@ -9,6 +9,7 @@ use convnext_data::{
     BackgroundCheck, Cache, Dataset, FoundRange, HeaderCheck, ImageSource, Mixing, OnCorrupt, Orientation,
     RangeChoice, TrainTransform, Transform, check_headers, find_range,
 };
+use convnext_distributed::Ranks;
 use convnext_nn::{Activations, Precision};
 use serde::{Serialize, Serializer};
 
@@ -86,6 +87,9 @@ pub struct RunSettings {
     /// recorded.
     #[serde(skip)]
     pub range: Option<RangeChoice>,
+    /// The ranks that share the run. Not recorded: nothing depends on their number.
+    #[serde(skip)]
+    pub ranks: Ranks,
 }
 
 fn is_off(on: &bool) -> bool {
@@ -121,6 +125,7 @@ impl RunSettings {
             threads: self.threads,
             orientation: self.orientation,
             on_corrupt: if self.strict { OnCorrupt::Fail } else { OnCorrupt::SkipFew },
+            ranks: self.ranks.clone(),
         }
     }
 
@@ -148,6 +153,7 @@ impl RunSettings {
             precision: Precision::F32,
             checkpoint_every: CHECKPOINT_EVERY,
             range: None,
+            ranks: Ranks::default(),
         }
     }
 

@@ -8,6 +8,7 @@ use anyhow::bail;
 use clap::{Args, ValueEnum};
 use convnext::core::{ImageSize, MAX_BLOCKS, MAX_CHANNELS, MAX_IMAGE_SIDE, ModelSize, find_model};
 use convnext::data::{OnCorrupt, Orientation, is_collection};
+use convnext::distributed::Ranks;
 use convnext::nn::{Activations, DeviceName, Precision};
 use convnext::train::EvalLoaderConfig;
 
@@ -198,7 +199,13 @@ impl DecodeArguments {
     ) -> EvalLoaderConfig {
         let tolerant = !strict && named.iter().any(|path| is_collection(path));
         let on_corrupt = if tolerant { OnCorrupt::Skip } else { OnCorrupt::Fail };
-        EvalLoaderConfig { batch_size, threads, orientation: self.orientation(), on_corrupt }
+        EvalLoaderConfig {
+            batch_size,
+            threads,
+            orientation: self.orientation(),
+            on_corrupt,
+            ranks: Ranks::default(),
+        }
     }
 }
 

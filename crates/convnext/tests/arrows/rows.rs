@@ -16,9 +16,10 @@ pub(crate) const fn row(name: &'static str, uses: &'static [&'static str]) -> Ro
 const DENSE_TASK: &[&str] =
     &["convnext-core", "convnext-nn", "convnext-data", "convnext-io", "convnext-onnx", "convnext-train"];
 
-pub(crate) const ROWS: [Row; 14] = [
+pub(crate) const ROWS: [Row; 15] = [
     row("convnext-core", &[]),
     row("convnext-analysis", &[]),
+    row("convnext-distributed", &[]),
     row("convnext-kernels", &[]),
     row("convnext-nn", &["convnext-core", "convnext-kernels"]),
     row("convnext-data", &["convnext-core"]),
@@ -27,7 +28,14 @@ pub(crate) const ROWS: [Row; 14] = [
     row("convnext-onnx", &["convnext-core", "convnext-io"]),
     row(
         "convnext-train",
-        &["convnext-core", "convnext-analysis", "convnext-nn", "convnext-data", "convnext-io"],
+        &[
+            "convnext-core",
+            "convnext-analysis",
+            "convnext-distributed",
+            "convnext-nn",
+            "convnext-data",
+            "convnext-io",
+        ],
     ),
     row("convnext-study", &["convnext-core", "convnext-io", "convnext-train"]),
     row("convnext-multilabel", &["convnext-core", "convnext-nn", "convnext-data", "convnext-train"]),
@@ -38,6 +46,7 @@ pub(crate) const ROWS: [Row; 14] = [
         &[
             "convnext-core",
             "convnext-analysis",
+            "convnext-distributed",
             "convnext-kernels",
             "convnext-nn",
             "convnext-data",

@@ -6,6 +6,7 @@ use anyhow::bail;
 use clap::Args;
 use convnext::core::{DetectionTask, ImageSize, Preprocessing, SegmentationTask};
 use convnext::data::OnCorrupt;
+use convnext::distributed::Ranks;
 use convnext::multilabel::MultiLabelTask;
 use convnext::train::{EvalLoaderConfig, LabelSubset, read_metadata};
 
@@ -163,6 +164,7 @@ impl EvaluateArguments {
             threads,
             orientation: self.decoding.orientation(),
             on_corrupt: OnCorrupt::Fail,
+            ranks: Ranks::default(),
         }
     }
 }

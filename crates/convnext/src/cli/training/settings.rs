@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use convnext::core::Seed;
 use convnext::data::Cache;
+use convnext::distributed::Ranks;
 use convnext::train::{Length, ResumeMode, RunSettings};
 
 use super::TrainingArguments;
@@ -50,6 +51,7 @@ impl TrainingArguments {
             precision: self.machine.precision.into(),
             checkpoint_every: self.checkpoint_every,
             range: range_choice(&self.range)?,
+            ranks: Ranks::default(),
         })
     }
 }
