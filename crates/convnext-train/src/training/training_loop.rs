@@ -181,10 +181,10 @@ impl<T: Task> Training<'_, T> {
     /// Everything that a clock, a signal or another thread decides, looked at once after each step: processes that
     /// share a training must come to one answer here.
     fn decide(&self, observer: &dyn Observer) -> Decision {
-        if observer.interrupted() {
+        if let Some(interruption) = observer.interrupted() {
             let step = self.progress.step;
             let checkpoint = self.run.checkpoints().path(step);
-            return Decision::Stop(TrainError::Interrupted { step, checkpoint });
+            return Decision::Stop(TrainError::Interrupted { step, checkpoint, interruption });
         }
         if let Some(error) = self.setup.headers.as_ref().and_then(BackgroundCheck::failed) {
             return Decision::Stop(error.into());
