@@ -1,6 +1,5 @@
 //! The job of several ranks that this process may be a part of.
 
-use anyhow::Context;
 use convnext::distributed::{Launch, Ranks};
 use thiserror::Error;
 
@@ -20,6 +19,7 @@ pub(crate) enum LaunchError {
     )]
     NoMpi { launcher: &'static str, size: String },
     /// The launcher belongs to another MPI than the program.
+    #[cfg(feature = "mpi")]
     #[error(
         "{launcher} started this program as one of {size}, but its MPI finds {found}; use the launcher of the MPI that it \
          was built with, such as srun --mpi=pmix or the mpirun of the same Open MPI"
@@ -45,7 +45,9 @@ impl Launched {
     /// When MPI cannot be used, or is not that of the launcher.
     #[cfg(feature = "mpi")]
     pub(crate) fn start(launch: Option<Launch>) -> anyhow::Result<Self> {
+        use anyhow::Context;
         use convnext::distributed::Mpi;
+
         let has_others = launch.as_ref().is_some_and(Launch::has_others);
         let mpi = has_others.then(Mpi::start).transpose().context("cannot start MPI")?;
         let ranks = mpi.as_ref().map_or_else(Ranks::default, Mpi::ranks);
