@@ -178,6 +178,7 @@ fn a_part_of_a_loss_that_is_not_finite_is_named() {
     let Opened::Unfinished(mut folder) = how.unwrap() else { panic!("the run is finished") };
     let task = Agreement { broken: true, ..Agreement::new(device.clone()) };
     let learner = Learner::new(Toy::new(&device), &recipe(), ParameterRules::of_recipe(&recipe()));
-    let error = train(&task, learner, &setup(images.path(), 1), &mut folder, &mut NoopObserver).unwrap_err();
+    let error =
+        train(&task, learner, &setup(images.path(), 1), Some(&mut folder), &mut NoopObserver).unwrap_err();
     assert!(error.to_string().contains("the part size of the loss (NaN)"), "{error}");
 }
