@@ -3,9 +3,10 @@
 use std::fmt;
 
 use safetensors::Dtype;
+use serde::{Deserialize, Serialize};
 
 /// The number formats that this crate reads; all little-endian.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ElementType {
     /// IEEE 754, 64 bits.

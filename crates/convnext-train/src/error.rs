@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use convnext_core::{ConfigError, did_you_mean};
 use convnext_data::DataError;
+use convnext_distributed::RankFailure;
 use convnext_io::IoError;
 use convnext_nn::ModelError;
 use thiserror::Error;
@@ -156,6 +157,28 @@ pub enum TrainError {
         path: PathBuf,
         /// Description of the fault.
         why: String,
+    },
+    /// A rank of the job failed.
+    #[error(transparent)]
+    Rank(#[from] RankFailure),
+    /// There are more ranks than micro-batches of a step.
+    #[error(
+        "{ranks} ranks share the {micro_batches} batches of a step, so that some would have nothing to do; give --accumulate \
+         at least {ranks}, or start fewer ranks"
+    )]
+    Ranks {
+        /// Number of ranks.
+        ranks: usize,
+        /// Batches of a step.
+        micro_batches: usize,
+    },
+    /// A budget was given to a job of several ranks.
+    #[error(
+        "--budget times the steps of one process, but {ranks} ranks share the job; give --epochs or --steps instead"
+    )]
+    BudgetOfRanks {
+        /// Number of ranks.
+        ranks: usize,
     },
     /// Whoever watches the job asked it to stop.
     #[error("stopped after step {step}; go on with the same command and --resume (checkpoint {checkpoint})")]

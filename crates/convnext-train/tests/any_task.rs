@@ -160,9 +160,14 @@ fn processes_share_the_batches_of_an_epoch() {
     let loader = setup(images.path(), 2).loader;
     let all: Vec<_> = loader.epoch(1).map(|batch| batch.unwrap().values).collect();
     for first in 0..3 {
-        let mine: Vec<_> = loader.every(1, first, 3).map(|batch| batch.unwrap().values).collect();
+        let numbers = (first..all.len()).step_by(3);
+        let mine: Vec<_> = loader.batches(1, numbers).map(|batch| batch.unwrap().values).collect();
         assert_eq!(mine, all.iter().skip(first).step_by(3).cloned().collect::<Vec<_>>());
     }
+    // In any order, several times, and none that the epoch has not.
+    let numbers = [all.len() - 1, 0, 0, all.len()];
+    let mine: Vec<_> = loader.batches(1, numbers).map(|batch| batch.unwrap().values).collect();
+    assert_eq!(mine, numbers[..3].iter().map(|&number| all[number].clone()).collect::<Vec<_>>());
 }
 
 #[test]
@@ -173,6 +178,7 @@ fn a_part_of_a_loss_that_is_not_finite_is_named() {
     let Opened::Unfinished(mut folder) = how.unwrap() else { panic!("the run is finished") };
     let task = Agreement { broken: true, ..Agreement::new(device.clone()) };
     let learner = Learner::new(Toy::new(&device), &recipe(), ParameterRules::of_recipe(&recipe()));
-    let error = train(&task, learner, &setup(images.path(), 1), &mut folder, &mut NoopObserver).unwrap_err();
+    let error =
+        train(&task, learner, &setup(images.path(), 1), Some(&mut folder), &mut NoopObserver).unwrap_err();
     assert!(error.to_string().contains("the part size of the loss (NaN)"), "{error}");
 }

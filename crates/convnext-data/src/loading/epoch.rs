@@ -3,7 +3,6 @@
 use std::{
     any::Any,
     collections::BTreeMap,
-    iter::StepBy,
     ops::Range,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
@@ -106,10 +105,12 @@ enum Found<T> {
     Nothing,
 }
 
-/// The order of one epoch.
+/// The order of one epoch, and what is wanted of it.
 struct Plan {
     epoch: u64,
     order: Order,
+    /// The numbers of the batches that are handed out, in this order.
+    numbers: Vec<usize>,
 }
 
 /// Result of a thread for one batch.
@@ -120,20 +121,19 @@ struct Made<B> {
     corrupt: Vec<CorruptFile>,
 }
 
-/// The number of a batch and what became of it, or the panic of its thread.
+/// The place of a batch in [`Plan::numbers`] and what became of it, or the panic of its thread.
 type Answer<B> = (usize, Result<Made<B>, Box<dyn Any + Send>>);
 
-/// The batches of one epoch in order, prefetched by threads of their own. Dropping it stops and joins
+/// Batches of one epoch in order, prefetched by threads of their own. Dropping it stops and joins
 /// them. After an error there are no more batches.
 pub struct EpochBatches<S: Source = ImageSource> {
     shared: Arc<Shared<S>>,
+    /// Places in [`Plan::numbers`] that a thread is to make next.
     jobs: Option<Sender<usize>>,
     answers: Receiver<Answer<S::Batch>>,
     waiting: BTreeMap<usize, Made<S::Batch>>,
-    /// The numbers of the batches that nobody makes yet.
-    unmade: StepBy<Range<usize>>,
-    /// The numbers of those that were not handed out yet, of which the first `ordered` are in the making.
-    left: StepBy<Range<usize>>,
+    /// Places of the batches that were not handed out yet, of which the first `ordered` are in the making.
+    left: Range<usize>,
     ordered: usize,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
@@ -141,21 +141,23 @@ pub struct EpochBatches<S: Source = ImageSource> {
 
 impl<S: Source> EpochBatches<S> {
     /// The batches with these numbers.
-    pub(crate) fn start(shared: &Arc<Shared<S>>, epoch: u64, numbers: StepBy<Range<usize>>) -> Self {
+    pub(crate) fn start(shared: &Arc<Shared<S>>, epoch: u64, numbers: Vec<usize>) -> Self {
         let (jobs, job_queue) = unbounded::<usize>();
         let (answer, answers) = unbounded::<Answer<S::Batch>>();
         let stop = Arc::new(AtomicBool::new(false));
         let config = &shared.config;
         let order = Order::new(shared.source.dataset(), config.shuffle, config.seed, epoch);
-        let plan = Arc::new(Plan { epoch, order });
-        let threads = (0..shared.config.threads.min(numbers.len()))
+        let left = 0..numbers.len();
+        let plan = Arc::new(Plan { epoch, order, numbers });
+        let threads = (0..shared.config.threads.min(left.len()))
             .map(|_| {
                 let (shared, plan, stop) = (Arc::clone(shared), Arc::clone(&plan), Arc::clone(&stop));
                 let (job_queue, answer) = (job_queue.clone(), answer.clone());
                 std::thread::spawn(move || {
-                    for number in job_queue {
-                        let made = catch_unwind(AssertUnwindSafe(|| shared.batch(&plan, number, &stop)));
-                        if stop.load(Ordering::Relaxed) || answer.send((number, made)).is_err() {
+                    for place in job_queue {
+                        let make = || shared.batch(&plan, plan.numbers[place], &stop);
+                        let made = catch_unwind(AssertUnwindSafe(make));
+                        if stop.load(Ordering::Relaxed) || answer.send((place, made)).is_err() {
                             break;
                         }
                     }
@@ -167,8 +169,7 @@ impl<S: Source> EpochBatches<S> {
             jobs: Some(jobs),
             answers,
             waiting: BTreeMap::new(),
-            unmade: numbers.clone(),
-            left: numbers,
+            left,
             ordered: 0,
             stop,
             threads,
@@ -180,10 +181,9 @@ impl<S: Source> EpochBatches<S> {
     /// Keeps `queue` batches in the making.
     fn order_ahead(&mut self) {
         let Some(jobs) = &self.jobs else { return };
-        while self.ordered < self.shared.config.queue {
-            let Some(number) = self.unmade.next() else { return };
+        while self.ordered < self.shared.config.queue.min(self.left.len()) {
             // The threads listen until this sender is gone.
-            if jobs.send(number).is_err() {
+            if jobs.send(self.left.start + self.ordered).is_err() {
                 return;
             }
             self.ordered += 1;
@@ -191,8 +191,8 @@ impl<S: Source> EpochBatches<S> {
     }
 
     /// Waits for a batch, keeping those that are ready before it.
-    fn wait_for(&mut self, number: usize) -> Option<Made<S::Batch>> {
-        while !self.waiting.contains_key(&number) {
+    fn wait_for(&mut self, place: usize) -> Option<Made<S::Batch>> {
+        while !self.waiting.contains_key(&place) {
             let (ready, made) = self.answers.recv().ok()?;
             match made {
                 Ok(made) => self.waiting.insert(ready, made),
@@ -202,7 +202,7 @@ impl<S: Source> EpochBatches<S> {
                 }
             };
         }
-        self.waiting.remove(&number)
+        self.waiting.remove(&place)
     }
 
     /// The batch of one answer, once its corrupt files are reported.
@@ -216,7 +216,7 @@ impl<S: Source> EpochBatches<S> {
 
     /// Ends the epoch here.
     fn end(&mut self) {
-        self.left = (0..0).step_by(1);
+        self.left = 0..0;
         self.finish();
     }
 
@@ -234,8 +234,8 @@ impl<S: Source> Iterator for EpochBatches<S> {
     type Item = Result<S::Batch, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let number = self.left.next()?;
-        let made = self.wait_for(number)?;
+        let place = self.left.next()?;
+        let made = self.wait_for(place)?;
         self.ordered -= 1;
         let batch = self.accept(made);
         if !matches!(batch, Ok(Some(_))) {

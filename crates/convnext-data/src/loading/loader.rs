@@ -93,12 +93,13 @@ impl<S: Source> Loader<S> {
     /// The batches of an epoch from the batch `first_batch` on: the same ones that [`Self::epoch`] gives
     /// after as many others.
     pub fn epoch_from(&self, epoch: u64, first_batch: usize) -> EpochBatches<S> {
-        self.every(epoch, first_batch, 1)
+        self.batches(epoch, first_batch..self.batches_per_epoch())
     }
 
-    /// The batches `first`, `first + step`, `first + 2 step`, ... of an epoch, as one of `step` processes needs them
-    /// that share its batches. A `step` of 0 counts as 1.
-    pub fn every(&self, epoch: u64, first: usize, step: usize) -> EpochBatches<S> {
-        EpochBatches::start(&self.shared, epoch, (first..self.batches_per_epoch()).step_by(step.max(1)))
+    /// The batches of an epoch that have these numbers, in the order of the numbers, as a process needs them that shares
+    /// the epoch with others. Numbers that no batch has, from [`Self::batches_per_epoch`] on, are left out.
+    pub fn batches(&self, epoch: u64, numbers: impl IntoIterator<Item = usize>) -> EpochBatches<S> {
+        let numbers = numbers.into_iter().filter(|&number| number < self.batches_per_epoch());
+        EpochBatches::start(&self.shared, epoch, numbers.collect())
     }
 }

@@ -31,6 +31,11 @@ impl NamedGradients {
         self.values.get(name)
     }
 
+    /// Moves the gradient of one parameter out.
+    pub(crate) fn take(&mut self, name: &str) -> Option<Tensor<1>> {
+        self.values.remove(name)
+    }
+
     /// Adds the gradients of another batch.
     pub fn add(&mut self, other: Self) {
         for (name, gradient) in other.values {
@@ -69,6 +74,12 @@ impl NamedGradients {
         if factor < 1.0 {
             self.scale(factor);
         }
+    }
+}
+
+impl FromIterator<(String, Tensor<1>)> for NamedGradients {
+    fn from_iter<I: IntoIterator<Item = (String, Tensor<1>)>>(list: I) -> Self {
+        Self { values: list.into_iter().collect() }
     }
 }
 

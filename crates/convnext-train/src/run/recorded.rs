@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use convnext_core::ValueRange;
+use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::error::TrainError;
@@ -91,29 +92,33 @@ pub(crate) fn recorded_config(run: &Path) -> Result<Option<Table>, TrainError> {
     }
 }
 
-/// The batch that a run began with, if there is one.
-///
-/// # Errors
-/// [`TrainError::BadRun`] when its configuration is damaged.
-pub(crate) fn recorded_batch(run: &Path) -> Result<Option<usize>, TrainError> {
-    let config = recorded_config(run)?;
-    let batch = config.as_ref().and_then(|config| config.get("recipe")?.get("training")?.get("batch_size"));
-    Ok(batch.and_then(Value::as_integer).and_then(|batch| usize::try_from(batch).ok()))
+/// What a run that goes on takes from its beginning, unless it is asked for something else.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RunBeginning {
+    /// Its batch.
+    pub(crate) batch_size: Option<usize>,
+    /// Its length.
+    pub(crate) length: Option<Length>,
+    /// Range of the values of its images.
+    pub(crate) range: ValueRange,
 }
 
-/// The length of the run in this folder, as its recipe records it; `None` when there is no run yet.
-///
-/// # Errors
-/// [`TrainError::BadRun`] when its configuration is damaged.
-pub(crate) fn recorded_length(run: &Path) -> Result<Option<Length>, TrainError> {
-    let config = recorded_config(run)?;
-    let Some(training) = config.as_ref().and_then(|config| config.get("recipe")?.get("training")) else {
-        return Ok(None);
-    };
-    let steps =
-        training.get("steps").and_then(Value::as_integer).and_then(|steps| usize::try_from(steps).ok());
-    let epochs = training.get("epochs").and_then(Value::as_float);
-    Ok(steps.map(Length::Steps).or(epochs.map(Length::Epochs)))
+impl RunBeginning {
+    /// Reads it from the configuration in a run folder; `None` when there is no run yet.
+    ///
+    /// # Errors
+    /// [`TrainError::BadRun`] when that is damaged.
+    pub(crate) fn read(run: &Path) -> Result<Option<Self>, TrainError> {
+        let Some(range) = recorded_range(run)? else { return Ok(None) };
+        let config = recorded_config(run)?;
+        let training = config.as_ref().and_then(|config| config.get("recipe")?.get("training"));
+        let value = |key: &str| training.and_then(|training| training.get(key));
+        let count =
+            |key| value(key).and_then(Value::as_integer).and_then(|count| usize::try_from(count).ok());
+        let epochs = value("epochs").and_then(Value::as_float);
+        let length = count("steps").map(Length::Steps).or(epochs.map(Length::Epochs));
+        Ok(Some(Self { batch_size: count("batch_size"), length, range }))
+    }
 }
 
 /// The range of values of the run in this folder; `None` when there is no run yet.

@@ -17,8 +17,9 @@ use crate::error::TrainError;
 use crate::evaluation::inference::EvalLoaderConfig;
 use crate::memory::MemoryEstimate;
 use crate::recipe::length::Length;
-use crate::run::recorded::{recorded_batch, recorded_config, recorded_range};
+use crate::run::recorded::{RunBeginning, recorded_config, recorded_range};
 use crate::run::run_changes::ResumeMode;
+use crate::training::step_share::GradientSum;
 use crate::weights::read_metadata;
 
 /// Default interval between checkpoints.
@@ -90,6 +91,9 @@ pub struct RunSettings {
     /// The ranks that share the run. Not recorded: nothing depends on their number.
     #[serde(skip)]
     pub ranks: Ranks,
+    /// Order in which the gradients of ranks are added up. Recorded unless it is that of one process.
+    #[serde(skip_serializing_if = "GradientSum::is_ordered")]
+    pub sum: GradientSum,
 }
 
 fn is_off(on: &bool) -> bool {
@@ -154,6 +158,26 @@ impl RunSettings {
             checkpoint_every: CHECKPOINT_EVERY,
             range: None,
             ranks: Ranks::default(),
+            sum: GradientSum::default(),
+        }
+    }
+
+    /// What the run that goes on began with; `None` for a new one, and where there is no run yet.
+    ///
+    /// # Errors
+    /// [`TrainError::BadRun`] when its configuration is damaged.
+    pub(crate) fn begun_with(&self) -> Result<Option<RunBeginning>, TrainError> {
+        if self.resume == ResumeMode::New { Ok(None) } else { RunBeginning::read(&self.out) }
+    }
+
+    /// Refuses what several ranks cannot share.
+    ///
+    /// # Errors
+    /// [`TrainError::BudgetOfRanks`].
+    pub(crate) fn check_ranks(&self) -> Result<(), TrainError> {
+        match self.budget.is_some() && !self.ranks.is_alone() {
+            true => Err(TrainError::BudgetOfRanks { ranks: self.ranks.size() }),
+            false => Ok(()),
         }
     }
 
@@ -175,12 +199,13 @@ impl RunSettings {
         image_size: ImageSize,
         channels: usize,
         images: &Dataset,
+        begun: Option<&RunBeginning>,
     ) -> Result<(Preprocessing, String), TrainError> {
         let start = self.init.as_deref().map(read_metadata).transpose()?;
         let of_weights = start.map(|metadata| metadata.preprocessing);
         let preprocessing = Preprocessing::of_training(of_weights.as_ref(), image_size, channels);
         let stated = of_weights.map_or(ValueRange::Unstated, |preprocessing| preprocessing.range);
-        let FoundRange { range, why } = self.find_range(&stated, images, channels)?;
+        let FoundRange { range, why } = self.find_range(&stated, images, channels, begun)?;
         // Nobody asked for it, and much depends on it.
         if self.range.is_none() && !why.is_empty() {
             log::warn!("{why}");
@@ -194,11 +219,11 @@ impl RunSettings {
         of_weights: &ValueRange,
         images: &Dataset,
         channels: usize,
+        begun: Option<&RunBeginning>,
     ) -> Result<FoundRange, TrainError> {
-        let begun = if self.resume == ResumeMode::New { None } else { Some(self.out.as_path()) };
-        let recorded = [begun, self.repeated_with_these_inputs()?].into_iter().flatten().map(recorded_range);
+        let repeated = self.repeated_with_these_inputs()?.map(recorded_range).transpose()?.flatten();
         if self.range.is_none()
-            && let Some(range) = recorded.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().next()
+            && let Some(range) = begun.map(|begun| begun.range.clone()).or(repeated)
         {
             let why = match &range {
                 ValueRange::Unstated => String::new(),
@@ -237,18 +262,19 @@ impl RunSettings {
     /// Sets the recipe's batch if it is to be found; `need` tells the memory of a batch.
     ///
     /// # Errors
-    /// As [`MemoryEstimate::largest_batch`], and [`TrainError::BadRun`] when the folder of a run that goes on is damaged.
+    /// As [`MemoryEstimate::largest_batch`].
     pub(crate) fn find_batch(
         &self,
         device: &Device,
         images: usize,
+        begun: Option<&RunBeginning>,
         need: impl Fn(usize) -> Result<MemoryEstimate, ConfigError>,
     ) -> Result<Option<usize>, TrainError> {
         if !self.automatic_batch {
             return Ok(None);
         }
-        let begun = if self.resume == ResumeMode::New { None } else { recorded_batch(&self.out)? };
         begun
+            .and_then(|begun| begun.batch_size)
             .map_or_else(|| MemoryEstimate::largest_batch(device, need).map(|found| found.min(images)), Ok)
             .map(Some)
     }

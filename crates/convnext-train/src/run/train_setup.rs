@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use convnext_data::{BackgroundCheck, Loader, LoaderConfig, OnCorrupt, Source};
+use convnext_distributed::Ranks;
 
 use crate::error::TrainError;
 use crate::optimization::schedule::Schedule;
 use crate::recipe::training::TrainingRecipe;
 use crate::run::run_settings::RunSettings;
+use crate::training::step_share::GradientSum;
 
 /// Batches that are made ahead.
 const QUEUE: usize = 4;
@@ -31,6 +33,10 @@ pub struct TrainSetup<S> {
     pub checkpoint_every: Duration,
     /// The look at the files of a very large data set that goes on while it is trained on.
     pub headers: Option<BackgroundCheck>,
+    /// The ranks that share the batches of a step.
+    pub ranks: Ranks,
+    /// Order in which their gradients are added up.
+    pub sum: GradientSum,
 }
 
 impl<S: Source> TrainSetup<S> {
@@ -68,7 +74,18 @@ impl<S: Source> TrainSetup<S> {
         let (accumulate, patience) = (recipe.accumulate, settings.patience);
         let checkpoint_every = settings.checkpoint_every;
         let validate_every = recipe.validation_interval(steps_per_epoch);
-        Ok(Self { loader, schedule, accumulate, validate_every, patience, checkpoint_every, headers: None })
+        let (ranks, sum) = (settings.ranks.clone(), settings.sum);
+        Ok(Self {
+            loader,
+            schedule,
+            accumulate,
+            validate_every,
+            patience,
+            checkpoint_every,
+            headers: None,
+            ranks,
+            sum,
+        })
     }
 
     /// Steps of an epoch.

@@ -11,13 +11,15 @@ use convnext_nn::{for_each_parameter, tensor_shapes};
 use crate::error::TrainError;
 use crate::model_arrays::{ModelArray, assign, check_finite, floats, model_arrays};
 use crate::optimization::average::MovingAverage;
+use crate::optimization::gradient_layout::GradientLayout;
 use crate::optimization::gradients::NamedGradients;
 use crate::optimization::optimizer::{AdamW, ParameterState};
 use crate::optimization::parameter_rules::ParameterRules;
 use crate::recipe::training::TrainingRecipe;
-use crate::training::accumulation::{Accumulation, MicroBatch, StepOutput};
+use crate::training::accumulation::{Accumulated, MicroBatch, MicroBatchReport, StepOutput};
 use crate::training::losses::Loss;
 use crate::training::observed;
+use crate::training::step_share::StepShare;
 
 /// A model in training: its parameters, the moments of the optimiser and the moving average.
 pub struct Learner<M> {
@@ -26,6 +28,7 @@ pub struct Learner<M> {
     optimizer: AdamW,
     average: Option<MovingAverage>,
     clip_norm: Option<f64>,
+    share: StepShare,
 }
 
 impl<M: Module> Learner<M> {
@@ -36,7 +39,13 @@ impl<M: Module> Learner<M> {
             average: recipe.ema.map(|decay| MovingAverage::new(&model, decay)),
             clip_norm: recipe.clip_norm,
             model: Some(model),
+            share: StepShare::default(),
         }
+    }
+
+    /// The same, with a part in the steps of several ranks.
+    pub(crate) fn shared(self, share: StepShare) -> Self {
+        Self { share, ..self }
     }
 
     /// The model, tracking gradients.
@@ -49,7 +58,7 @@ impl<M: Module> Learner<M> {
         self.average.as_ref().map(|average| average.apply(self.model().clone()))
     }
 
-    /// Goes forward and backward through `batches` and makes one step along the mean of their gradients,
+    /// Goes forward and backward through `batches`, those of this rank, and makes one step along the mean of their gradients,
     /// clipped if the recipe says so; then what batches observed and the moving average follow.
     ///
     /// # Errors
@@ -61,19 +70,22 @@ impl<M: Module> Learner<M> {
         batches: impl Iterator<Item = Result<B, DataError>>,
         loss: impl Fn(&M, B) -> Result<Loss, TrainError>,
     ) -> Result<StepOutput, TrainError> {
-        let mut accumulation = Accumulation::default();
-        for batch in batches {
+        let rules = self.optimizer.rules();
+        let micro_batch = |batch: Result<B, DataError>| {
             let batch = batch?;
             let images = batch.len();
-            let loss = loss(self.model(), batch)?;
-            let values = loss.values()?;
-            let gradients = NamedGradients::of(self.model(), &loss.total.backward());
-            accumulation.add(MicroBatch { gradients, loss: values, observed: loss.observed, images });
-        }
-        let (mut gradients, output, observed) = accumulation.finish();
+            let found = loss(self.model(), batch)?;
+            let values = found.values()?;
+            let mut gradients = NamedGradients::of(self.model(), &found.total.backward());
+            // As in PyTorch, where what is frozen has no gradient that could count in the norm.
+            gradients.retain(|name| !rules.of(name, &[]).frozen);
+            let report = MicroBatchReport { loss: values, observed: found.observed, images };
+            Ok(MicroBatch { gradients, report })
+        };
+        let layout = || GradientLayout::new(self.model(), |name| !rules.of(name, &[]).frozen);
+        let Accumulated { mut gradients, output, observed } =
+            self.share.accumulate(layout, batches.map(micro_batch))?;
         observed::check(self.model(), &observed)?;
-        // As in PyTorch, where what is frozen has no gradient that could count in the norm.
-        gradients.retain(|name| !self.optimizer.rules().of(name, &[]).frozen);
         if let Some(largest) = self.clip_norm {
             gradients.clip(largest);
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::prelude::*;
 use convnext_nn::BatchStatistics;
+use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
 use crate::training::observed::Observed;
@@ -21,12 +22,12 @@ pub struct Loss {
 }
 
 /// The numbers of a loss.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LossValues {
     /// The whole.
     pub total: f32,
     /// Its parts by name.
-    pub parts: BTreeMap<&'static str, f32>,
+    pub parts: BTreeMap<String, f32>,
 }
 
 impl From<Tensor<1>> for Loss {
@@ -65,7 +66,7 @@ impl Loss {
             if !value.is_finite() {
                 return Err(TrainError::NotFinite { what: format!("the part {name} of the loss ({value})") });
             }
-            parts.insert(*name, value);
+            parts.insert((*name).to_owned(), value);
         }
         let total = self.total.clone().into_scalar::<f32>();
         if !total.is_finite() {
@@ -80,7 +81,7 @@ impl LossValues {
     pub(crate) fn add(&mut self, other: &Self) {
         self.total += other.total;
         for (name, value) in &other.parts {
-            *self.parts.entry(name).or_default() += value;
+            *self.parts.entry(name.clone()).or_default() += value;
         }
     }
 
@@ -104,7 +105,7 @@ mod tests {
         let loss = Loss::sum(vec![("boxes", part(1.5)), ("masks", part(0.25))]);
         let mut values = loss.values().unwrap();
         assert_eq!((values.total, values.parts["boxes"], values.parts["masks"]), (1.75, 1.5, 0.25));
-        values.add(&LossValues { total: 0.25, parts: BTreeMap::from([("boxes", 0.5)]) });
+        values.add(&LossValues { total: 0.25, parts: BTreeMap::from([("boxes".to_owned(), 0.5)]) });
         values.divide(2.0);
         assert_eq!((values.total, values.parts["boxes"], values.parts["masks"]), (1.0, 1.0, 0.125));
     }

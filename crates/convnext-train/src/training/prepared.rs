@@ -8,8 +8,8 @@ use crate::block_change::{BlockChanges, ModelBlocks};
 use crate::error::TrainError;
 use crate::recipe::length::Length;
 use crate::recipe::training::TrainingRecipe;
-use crate::run::recorded::recorded_length;
-use crate::run::run_changes::ResumeMode;
+use crate::run::meeting::meet;
+use crate::run::recorded::RunBeginning;
 use crate::run::run_settings::{RunSettings, said};
 use crate::run::train_setup::TrainSetup;
 use crate::training::block_checks::{blocks_in_words, check_blocks};
@@ -38,17 +38,35 @@ impl<J: Job> Prepared<J> {
     ///
     /// # Errors
     /// Any [`TrainError`] about settings, weights, images and the folder of a resumed run.
-    pub(crate) fn new(mut job: J, settings: RunSettings, device: &Device) -> Result<Self, TrainError> {
-        job.check()?;
-        let block_remarks = check_model(&job, device)?;
-        let of_batch = |batch| with_batch(&job, batch).memory();
-        if let Some(batch) = settings.find_batch(device, job.images().len(), of_batch)? {
+    pub(crate) fn new(job: J, settings: RunSettings, device: &Device) -> Result<Self, TrainError> {
+        let ranks = settings.ranks.clone();
+        let checked =
+            job.check().and_then(|()| settings.check_ranks()).and_then(|()| check_model(&job, device));
+        let block_remarks = meet(&ranks, checked)?;
+        // What rank 0 alone knows: the run folder, and the memory that counts.
+        let begun = ranks.from_first(|| settings.begun_with())?;
+        let batch = ranks.from_first(|| {
+            let of_batch = |batch| with_batch(&job, batch).memory();
+            settings.find_batch(device, job.images().len(), begun.as_ref(), of_batch)
+        })?;
+        meet(&ranks, Self::on_this_rank(job, settings, (begun, batch), block_remarks, device))
+    }
+
+    /// The rest of [`Self::new`], which every rank does on its own.
+    fn on_this_rank(
+        mut job: J,
+        settings: RunSettings,
+        (begun, batch): (Option<RunBeginning>, Option<usize>),
+        block_remarks: Vec<String>,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
+        if let Some(batch) = batch {
             job = with_batch(&job, batch);
             // A task may refuse as few as there is room for.
             job.check()?;
         }
         let (image_size, channels) = job.input();
-        let (found, why) = settings.preprocessing(image_size, channels, job.images())?;
+        let (found, why) = settings.preprocessing(image_size, channels, job.images(), begun.as_ref())?;
         let preprocessing = job.preprocessing(found);
         settings.compare_with_repeated(job.images())?;
         let mut prepared = Self::with_length(job.clone(), settings, preprocessing)?;
@@ -57,7 +75,7 @@ impl<J: Job> Prepared<J> {
         prepared.remarks.extend(block_remarks);
         // Before steps are timed, which would end at the first file that cannot be read.
         let headers = prepared.check_headers()?;
-        prepared = prepared.within_budget(job, device)?;
+        prepared = prepared.within_budget(job, begun.and_then(|begun| begun.length), device)?;
         prepared.setup.headers = headers;
         prepared.warn_without_validation();
         Ok(prepared)
@@ -74,8 +92,11 @@ impl<J: Job> Prepared<J> {
         Ok(Self { job, settings, setup, preprocessing, timing: None, remarks: Vec::new() })
     }
 
-    /// Looks at the headers of all images.
+    /// Looks at the headers of all images; one rank is enough, because all have the same.
     fn check_headers(&self) -> Result<Option<BackgroundCheck>, TrainError> {
+        if !self.settings.ranks.is_first() {
+            return Ok(None);
+        }
         let validation = self.job.validation().map(|images| ("validation", images));
         let parts: Vec<(&str, &Dataset)> =
             [("training", self.job.images())].into_iter().chain(validation).collect();
@@ -84,12 +105,8 @@ impl<J: Job> Prepared<J> {
 
     /// Gives the job, as it was before it got a length, the one that fits into the budget, if there is one. A resumed
     /// run has the length that it began with.
-    fn within_budget(self, job: J, device: &Device) -> Result<Self, TrainError> {
+    fn within_budget(self, job: J, recorded: Option<Length>, device: &Device) -> Result<Self, TrainError> {
         let Some(budget) = self.settings.budget else { return Ok(self) };
-        let recorded = match self.settings.resume {
-            ResumeMode::New => None,
-            ResumeMode::Resumed | ResumeMode::Extended => recorded_length(&self.settings.out)?,
-        };
         let timing = recorded.is_none().then(|| self.measure(device)).transpose()?;
         let length = match (recorded, timing) {
             (Some(length), _) => length,

@@ -5,12 +5,18 @@ use std::path::PathBuf;
 use burn::tensor::Device;
 use convnext_core::{WeightMetadata, counted};
 use convnext_data::{Cache, Dataset};
+use serde::Serialize;
 
 use crate::block_change::ModelBlocks;
 use crate::error::TrainError;
+use crate::recipe::writing::in_toml;
+use crate::run::files::output;
+use crate::run::meeting::meet;
+use crate::run::replicas::check_start;
 use crate::run::resolved::Resolved;
 use crate::run::run_folder::{Opened, RunFolder, weights_of};
 use crate::run::run_record::RunRecord;
+use crate::run::run_settings::RunSettings;
 use crate::run::summary::Summary;
 use crate::training::job::{Job, ModelOf};
 use crate::training::learner::Learner;
@@ -40,25 +46,46 @@ pub fn run_training<J: Job>(
     observer: &mut dyn Observer,
 ) -> Result<Trained, TrainError> {
     let settings = job.settings().clone();
-    RunFolder::check_is_free(&settings.out, settings.resume)?;
+    let ranks = &settings.ranks.clone();
+    ranks.from_first(|| RunFolder::check_is_free(&settings.out, settings.resume))?;
     let prepared = Prepared::new(job, settings, device)?;
     let announcement = prepared.announcement(device)?;
     let Prepared { job, settings, setup, preprocessing, .. } = prepared;
     let resolved = Resolved::new(&job, preprocessing.clone(), job.images()).measured_on(job.validation());
-    let mut run = match RunFolder::open(&settings.out, &resolved, settings.resume)? {
-        Opened::Unfinished(run) => run,
-        Opened::Finished(summary) => {
-            observer.start(&finished_in_words(&summary));
-            return Ok(Trained { weights: weights_of(&settings.out), summary });
-        }
-    };
-    run.record_run(&record(&job, setup.schedule.total_steps, device))?;
-    let model = initial_model(&job, device)?;
+    check_start(ranks, &meet(ranks, in_toml(&resolved))?)?;
+    let (mut run, finished) = open_folder(&settings, &resolved)?;
+    if let Some(summary) = finished {
+        observer.start(&finished_in_words(&summary));
+        return Ok(Trained { weights: weights_of(&settings.out), summary });
+    }
+    let facts = record(&job, setup.schedule.total_steps, device);
+    meet(ranks, run.as_mut().map_or(Ok(()), |run| run.record_run(&facts)))?;
+    let model = meet(ranks, initial_model(&job, device))?;
     observer.start(&announcement);
-    let task = job.task(preprocessing, device)?;
+    let task = meet(ranks, job.task(preprocessing, device))?;
     let learner = Learner::new(model, job.training(), job.rules());
-    let summary = train(&task, learner, &setup, &mut run, observer)?;
-    Ok(Trained { weights: run.weights(), summary })
+    let summary = train(&task, learner, &setup, run.as_mut(), observer)?;
+    Ok(Trained { weights: weights_of(&settings.out), summary })
+}
+
+/// Opens the run folder on rank 0; the summary of a run that is finished, on all ranks.
+fn open_folder(
+    settings: &RunSettings,
+    config: &impl Serialize,
+) -> Result<(Option<RunFolder>, Option<Summary>), TrainError> {
+    let ranks = &settings.ranks;
+    let opened =
+        ranks.is_first().then(|| RunFolder::open(&settings.out, config, settings.resume)).transpose();
+    let (run, finished) = match meet(ranks, opened)? {
+        Some(Opened::Unfinished(run)) => (Some(run), None),
+        Some(Opened::Finished(summary)) => (None, Some(summary)),
+        None => (None, None),
+    };
+    // In JSON, because a summary leaves out what is not set.
+    let bad = |error: serde_json::Error| output(&settings.out, error.into());
+    let text = || finished.as_ref().map(serde_json::to_string).transpose().map_err(bad);
+    let finished = ranks.from_first(text)?.map(|text| serde_json::from_str(&text)).transpose();
+    Ok((run, meet(ranks, finished.map_err(bad))?))
 }
 
 /// Plans a training and times a few of its steps, on its own images. Leaves nothing behind, not even in the folder of a cache,

@@ -4,20 +4,27 @@ mod report;
 mod training;
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
-use convnext_data::{BackgroundCheck, EpochBatches, Source};
+use convnext_data::{BackgroundCheck, CorruptFile, EpochBatches, Source};
+use serde::{Deserialize, Serialize};
 
 use self::training::Training;
 use crate::error::TrainError;
 use crate::optimization::schedule::Schedule;
 use crate::run::checkpoint::{Checkpoints, Progress};
+use crate::run::meeting::meet;
+use crate::run::replicas::check_replicas;
 use crate::run::run_folder::RunFolder;
+use crate::run::shared_run::{SharedCheckpoint, SharedRun};
 use crate::run::summary::Summary;
 use crate::run::train_setup::TrainSetup;
 use crate::training::epoch_report::EpochReport;
+use crate::training::interruption::Interruption;
 use crate::training::learner::Learner;
 use crate::training::observer::{Observer, StepReport};
+use crate::training::step_share::StepShare;
 use crate::training::task::Task;
 
 /// Trains until `setup.schedule.total_steps` steps are made, or the patience of `setup` is over, from the newest
@@ -34,26 +41,28 @@ use crate::training::task::Task;
 /// whatever the task, the loader and the run folder report.
 pub fn train<T: Task>(
     task: &T,
-    mut learner: Learner<T::Model>,
+    learner: Learner<T::Model>,
     setup: &TrainSetup<T::Source>,
-    run: &mut RunFolder,
+    run: Option<&mut RunFolder>,
     observer: &mut dyn Observer,
 ) -> Result<Summary, TrainError> {
+    let share = StepShare::new(setup.ranks.clone(), setup.accumulate, setup.sum)?;
+    let mut learner = learner.shared(share.clone());
+    let mut run = SharedRun::new(&setup.ranks, run);
     let mut progress = Progress::default();
-    if let Some((file, saved)) = run.newest_checkpoint()? {
-        let path = run.checkpoints().path(saved.step);
-        learner
-            .restore(file.arrays, &saved.parameter_steps)
-            .map_err(|source| TrainError::Weights { path, source })?;
+    if let Some(SharedCheckpoint { path, arrays, progress: saved }) = run.newest_checkpoint()? {
+        let restored = learner.restore(arrays, &saved.parameter_steps);
+        meet(&setup.ranks, restored.map_err(|source| TrainError::Weights { path, source }))?;
         setup.loader.restore_corrupt(saved.corrupt.clone());
         observer.message(&resumed_in_words(&saved, setup));
         progress = saved;
     }
+    check_replicas(&setup.ranks, learner.model())?;
     progress.seconds_before_epoch.get_or_insert(progress.seconds);
-    let mut training = Training::new(task, setup, run, learner, progress);
+    let mut training = Training::new(task, setup, run, learner, share, progress);
     let last = training.finish(observer)?;
     let summary = training.summary(last);
-    training.run.finish(&summary)?;
+    training.run.write(|run| run.finish(&summary))?;
     if let Some(stop) = &summary.stopped_early {
         observer.message(&stop.to_string());
     }
@@ -75,6 +84,14 @@ fn resumed_in_words<S: Source>(saved: &Progress, setup: &TrainSetup<S>) -> Strin
         saved.step,
         Checkpoints::name(saved.step)
     )
+}
+
+/// What a rank wishes between two steps; the last of those of all ranks is done.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+enum Wish {
+    GoOn,
+    Save,
+    Stop(Interruption),
 }
 
 /// Action to take between two steps.
@@ -107,7 +124,8 @@ impl<T: Task> Training<'_, T> {
     /// is written before it is measured, so what is due there is still to be done.
     fn finish_epoch(&mut self, observer: &mut dyn Observer) -> Result<EpochReport, TrainError> {
         let Progress { epoch, epoch_steps, .. } = self.progress;
-        let mut batches = self.setup.loader.epoch_from(epoch, epoch_steps.saturating_mul(self.accumulate));
+        let loader = &self.setup.loader;
+        let mut batches = loader.batches(epoch, self.share.numbers(epoch_steps, loader.batches_per_epoch()));
         loop {
             if self.is_report_due() {
                 let report = self.report(observer)?;
@@ -138,11 +156,13 @@ impl<T: Task> Training<'_, T> {
         let Schedule { total_steps, .. } = self.setup.schedule;
         let learning_rate = self.setup.schedule.learning_rate(step);
         self.learner.replace(|model| self.task.before_step(model, step, total_steps));
-        let batches = batches.by_ref().take(self.accumulate);
+        let batches = batches.by_ref().take(self.share.own());
         let is_first = Cell::new(step == 0);
         let output = self.learner.step(learning_rate, batches, |model, batch| {
-            if is_first.take() {
-                self.task.show_batch(&batch, &self.run.images()?)?;
+            if is_first.take()
+                && let Some(images) = self.run.images()?
+            {
+                self.task.show_batch(&batch, &images)?;
             }
             self.task.loss(model, batch)
         });
@@ -161,7 +181,7 @@ impl<T: Task> Training<'_, T> {
             learning_rate,
             images_per_second: output.images as f64 / clock.elapsed().as_secs_f64(),
         };
-        self.run.record_step(&report)?;
+        self.run.write(|run| run.record_step(&report))?;
         observer.step(&report);
         self.pace.step(output.images);
         if let Some(duration) = self.pace.estimate(total_steps.saturating_sub(step + 1), self.resumed) {
@@ -178,20 +198,32 @@ impl<T: Task> Training<'_, T> {
         self.is_epoch_over() || self.progress.epoch_steps > 0 && is_measured
     }
 
-    /// Everything that a clock, a signal or another thread decides, looked at once after each step: processes that
-    /// share a training must come to one answer here.
+    /// Everything that a clock, a signal or another thread decides, looked at once after each step, on all ranks together:
+    /// what any of them wishes is done, and the clock is that of rank 0.
     fn decide(&self, observer: &dyn Observer) -> Decision {
-        if let Some(interruption) = observer.interrupted() {
-            let step = self.progress.step;
-            let checkpoint = self.run.checkpoints().path(step);
-            return Decision::Stop(TrainError::Interrupted { step, checkpoint, interruption });
+        let headers = self.setup.headers.as_ref().and_then(BackgroundCheck::failed);
+        let own = headers.map_or_else(|| Ok(self.wish(observer)), |error| Err(TrainError::from(error)));
+        let wishes = match self.setup.ranks.gather(own) {
+            Ok(wishes) => wishes,
+            Err(error) => return Decision::Stop(error),
+        };
+        match wishes.into_iter().max().unwrap_or(Wish::GoOn) {
+            Wish::GoOn => Decision::GoOn,
+            Wish::Save => Decision::Save,
+            Wish::Stop(interruption) => {
+                let step = self.progress.step;
+                let checkpoint = self.run.checkpoint_path(step);
+                Decision::Stop(TrainError::Interrupted { step, checkpoint, interruption })
+            }
         }
-        if let Some(error) = self.setup.headers.as_ref().and_then(BackgroundCheck::failed) {
-            return Decision::Stop(error.into());
-        }
-        match self.saved_at.elapsed() >= self.setup.checkpoint_every {
-            true => Decision::Save,
-            false => Decision::GoOn,
+    }
+
+    fn wish(&self, observer: &dyn Observer) -> Wish {
+        let is_due = || self.setup.ranks.is_first() && self.saved_at.elapsed() >= self.setup.checkpoint_every;
+        match observer.interrupted() {
+            Some(interruption) => Wish::Stop(interruption),
+            None if is_due() => Wish::Save,
+            None => Wish::GoOn,
         }
     }
 
@@ -199,11 +231,26 @@ impl<T: Task> Training<'_, T> {
     fn save(&mut self) -> Result<(), TrainError> {
         self.learner.check_finite().map_err(|error| self.diverged(error, self.progress.step))?;
         self.progress.parameter_steps = self.learner.parameter_steps();
-        self.progress.corrupt = self.setup.loader.corrupt();
+        self.share_corrupt()?;
         self.progress.seconds = self.seconds();
         self.progress.total_steps = self.setup.schedule.total_steps;
-        self.run.record_checkpoint(&self.learner, self.task.metadata(), &mut self.progress)?;
+        check_replicas(&self.setup.ranks, self.learner.model())?;
+        let (learner, metadata, progress) = (&self.learner, self.task.metadata(), &mut self.progress);
+        self.run.write(|run| run.record_checkpoint(learner, metadata, progress))?;
         self.saved_at = Instant::now();
+        Ok(())
+    }
+
+    /// Gives all ranks the names of the files that any of them could not read.
+    fn share_corrupt(&mut self) -> Result<(), TrainError> {
+        let Self { setup, progress, .. } = self;
+        let found = setup.ranks.gather(Ok::<_, TrainError>(setup.loader.corrupt()))?;
+        let found: BTreeMap<String, CorruptFile> =
+            found.into_iter().flatten().map(|file| (file.name.clone(), file)).collect();
+        progress.corrupt = found.into_values().collect();
+        if !setup.ranks.is_alone() {
+            setup.loader.restore_corrupt(progress.corrupt.clone());
+        }
         Ok(())
     }
 }

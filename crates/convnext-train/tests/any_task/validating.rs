@@ -61,7 +61,7 @@ pub(super) fn run(
     let setup = TrainSetup { loader, schedule, accumulate: 1, validate_every, patience, ..whole };
     let toy = Toy::new(&Device::flex().autodiff());
     let learner = Learner::new(toy, &recipe(), ParameterRules::of_recipe(&recipe()));
-    train(task, learner, &setup, &mut folder, observer)
+    train(task, learner, &setup, Some(&mut folder), observer)
 }
 
 /// The lines of the metrics, without times.

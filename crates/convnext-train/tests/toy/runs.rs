@@ -10,8 +10,9 @@ use convnext_core::Seed;
 use convnext_data::{Cache, Image, Loader, LoaderConfig, OnCorrupt, open_unlabelled};
 use convnext_io::read_checkpoint;
 use convnext_train::{
-    EpochProgress, Interruption, Learner, Observer, Opened, ParameterRules, PretrainRecipe, RateCurve,
-    ResumeMode, RunFolder, Schedule, StepReport, TrainError, TrainSetup, TrainingRecipe, train,
+    EpochProgress, GradientSum, Interruption, Learner, Observer, Opened, ParameterRules, PretrainRecipe,
+    Ranks, RateCurve, ResumeMode, RunFolder, Schedule, StepReport, TrainError, TrainSetup, TrainingRecipe,
+    train,
 };
 use tempfile::TempDir;
 
@@ -67,6 +68,8 @@ pub(crate) fn setup(images: &Path, threads: usize) -> TrainSetup<TwoViews> {
         patience: None,
         checkpoint_every,
         headers: None,
+        ranks: Ranks::default(),
+        sum: GradientSum::Ordered,
     }
 }
 
@@ -110,7 +113,7 @@ pub(crate) fn run_task(
         panic!("the run is finished");
     };
     let learner = Learner::new(Toy::new(&task.device), &recipe(), ParameterRules::of_recipe(&recipe()));
-    train(task, learner, setup, &mut folder, observer).map(drop)
+    train(task, learner, setup, Some(&mut folder), observer).map(drop)
 }
 
 /// The lines of a run's metrics that have this key, or that have not.

@@ -20,8 +20,8 @@ use super::length::{LengthArguments, minutes};
 use super::range::{RangeName, range};
 use super::shared::RankArguments;
 use super::values::{
-    ActivationsName, DecodeArguments, MachineArguments, channels, count, image_size, model, positive,
-    setting, stem_stride,
+    ActivationsName, DecodeArguments, GradientSumName, MachineArguments, channels, count, image_size, model,
+    positive, setting, stem_stride,
 };
 
 /// Arguments that pre-training and fine-tuning share.
@@ -99,6 +99,9 @@ pub(crate) struct TrainingArguments {
     /// Activation checkpointing: what blocks save for the backward pass
     #[arg(long, value_name = "POLICY", default_value = "save")]
     pub(crate) activations: ActivationsName,
+    /// Order in which the ranks of a job add up the gradients of a step (see the guide's page on many machines)
+    #[arg(long, value_name = "ORDER", default_value = "ordered")]
+    pub(crate) sum: GradientSumName,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
     #[command(flatten)]

@@ -10,7 +10,7 @@ use convnext::core::{ImageSize, MAX_BLOCKS, MAX_CHANNELS, MAX_IMAGE_SIDE, ModelS
 use convnext::data::{OnCorrupt, Orientation, is_collection};
 use convnext::distributed::Ranks;
 use convnext::nn::{Activations, DeviceName, Precision};
-use convnext::train::EvalLoaderConfig;
+use convnext::train::{EvalLoaderConfig, GradientSum};
 
 /// A model's name, as `convnext models` lists them.
 pub(crate) fn model(name: &str) -> Result<&'static ModelSize, String> {
@@ -128,6 +128,25 @@ impl From<ActivationsName> for Activations {
             ActivationsName::Save => Self::Save,
             ActivationsName::SaveBf16 => Self::SaveBf16,
             ActivationsName::Recompute => Self::Recompute,
+        }
+    }
+}
+
+/// Order in which ranks add up gradients, as typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum GradientSumName {
+    /// That of the micro-batches: the bits of one process, for any number of ranks
+    #[default]
+    Ordered,
+    /// Each rank adds up its own first: less to send, but the bits depend on the number of ranks
+    Fast,
+}
+
+impl From<GradientSumName> for GradientSum {
+    fn from(name: GradientSumName) -> Self {
+        match name {
+            GradientSumName::Ordered => Self::Ordered,
+            GradientSumName::Fast => Self::Fast,
         }
     }
 }

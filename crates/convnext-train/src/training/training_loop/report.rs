@@ -1,10 +1,13 @@
 //! Report of an epoch: its mean loss, the metrics of its weights, and whether these are the best so far.
 
+use std::path::Path;
+
 use burn::module::Module;
 
 use super::training::Training;
 use crate::error::TrainError;
 use crate::run::checkpoint::Progress;
+use crate::run::meeting::meet;
 use crate::run::run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, WEIGHTS_FILE};
 use crate::run::summary::Summary;
 use crate::training::early_stopping::EarlyStop;
@@ -13,6 +16,7 @@ use crate::training::metric::{AVERAGE_PREFIX, Metric};
 use crate::training::monitored_metric::MonitoredMetric;
 use crate::training::observer::{EpochProgress, Observer};
 use crate::training::task::Task;
+use crate::training::validation_result::ValidationResult;
 
 /// Metrics of one validation: of the weights, and of their average where there is one.
 #[derive(Default)]
@@ -26,10 +30,9 @@ impl<T: Task> Training<'_, T> {
     /// that; where the patience is over, after it.
     pub(super) fn report(&mut self, observer: &mut dyn Observer) -> Result<EpochReport, TrainError> {
         let step = self.progress.step;
-        let diverged = |error| self.diverged(error, step);
         let averaged = self.learner.averaged();
         if self.is_finished() {
-            self.save_weights(averaged.as_ref()).map_err(diverged)?;
+            self.save_weights(averaged.as_ref()).map_err(|error| self.diverged(error, step))?;
         }
         let Progress { epoch, epoch_steps, epoch_loss, .. } = self.progress;
         let epochs = step as f64 / self.setup.steps_per_epoch() as f64;
@@ -37,23 +40,26 @@ impl<T: Task> Training<'_, T> {
         let mut report = EpochReport { epoch, step, epochs, train_loss, ..EpochReport::default() };
         let mut measured = Measured::default();
         if self.is_finished() || self.was_last_step() || self.is_validation_due() {
-            measured = self.measure(averaged.as_ref(), &mut report).map_err(diverged)?;
+            let found = self.measure(averaged.as_ref(), &mut report);
+            measured = found.map_err(|error| self.diverged(error, step))?;
             self.progress.unmeasured_images = 0;
         }
         self.keep_best(&report, averaged.as_ref()).map_err(|error| self.diverged(error, step))?;
         if self.is_stopped_early() && !self.is_finished() {
             self.save_weights(averaged.as_ref()).map_err(|error| self.diverged(error, step))?;
         }
-        self.run.record_epoch(&report)?;
+        self.run.write(|run| run.record_epoch(&report))?;
         self.show(&report, &measured, observer);
         Ok(report)
     }
 
     /// Writes the weights of the end, and their average where there is one.
-    fn save_weights(&self, averaged: Option<&T::Model>) -> Result<(), TrainError> {
-        let metadata = self.task.metadata();
-        self.run.record_weights(WEIGHTS_FILE, self.learner.model(), metadata)?;
-        averaged.map_or(Ok(()), |averaged| self.run.record_weights(AVERAGED_WEIGHTS_FILE, averaged, metadata))
+    fn save_weights(&mut self, averaged: Option<&T::Model>) -> Result<(), TrainError> {
+        let (metadata, model) = (self.task.metadata(), self.learner.model());
+        self.run.write(|run| {
+            run.record_weights(WEIGHTS_FILE, model, metadata)?;
+            averaged.map_or(Ok(()), |averaged| run.record_weights(AVERAGED_WEIGHTS_FILE, averaged, metadata))
+        })
     }
 
     fn show(&self, report: &EpochReport, measured: &Measured, observer: &mut dyn Observer) {
@@ -98,7 +104,8 @@ impl<T: Task> Training<'_, T> {
         }
         let averaged = averaged.filter(|_| self.is_best_average());
         let model = averaged.unwrap_or(self.learner.model());
-        self.run.record_weights(BEST_WEIGHTS_FILE, model, self.task.metadata())
+        let metadata = self.task.metadata();
+        self.run.write(|run| run.record_weights(BEST_WEIGHTS_FILE, model, metadata))
     }
 
     /// `true` if the weights are measured here: every so many steps as the recipe says, or else at the end of
@@ -111,21 +118,32 @@ impl<T: Task> Training<'_, T> {
     }
 
     /// Measures the weights, and their average where there is one.
-    fn measure(&self, averaged: Option<&T::Model>, report: &mut EpochReport) -> Result<Measured, TrainError> {
-        let images = self.run.images()?;
-        let measured = self.task.validate(&self.learner.model().valid(), Some(&images))?;
+    fn measure(
+        &mut self,
+        averaged: Option<&T::Model>,
+        report: &mut EpochReport,
+    ) -> Result<Measured, TrainError> {
+        let images = meet(&self.setup.ranks, self.run.images())?;
+        let measured = self.validate(&self.learner.model().valid(), images.as_deref())?;
         report.monitored = self.task.monitored_metric().find_in(&measured.metrics)?.cloned();
         report.take_up(&measured, Metric::key);
         let mut of_average = Vec::new();
         if let Some(averaged) = averaged {
-            let measured = self.task.validate(&averaged.valid(), None)?;
+            let measured = self.validate(&averaged.valid(), None)?;
             report.take_up(&measured, Metric::averaged_key);
             of_average = measured.metrics;
         }
         if !measured.is_nothing() {
-            self.run.record_evaluation(&measured)?;
+            self.run.write(|run| run.record_evaluation(&measured))?;
         }
         Ok(Measured { metrics: measured.metrics, averaged: of_average })
+    }
+
+    /// Measures a model, on all ranks; weights that give no numbers are a divergence, whichever rank sees it.
+    fn validate(&self, model: &T::Model, images: Option<&Path>) -> Result<ValidationResult, TrainError> {
+        let measured = self.task.validate(model, images);
+        let measured = measured.map_err(|error| self.diverged(error, self.progress.step));
+        meet(&self.setup.ranks, measured)
     }
 
     /// Summary of the run after its last report.

@@ -4,18 +4,19 @@ use std::time::Instant;
 
 use crate::error::TrainError;
 use crate::run::checkpoint::Progress;
-use crate::run::run_folder::RunFolder;
+use crate::run::shared_run::SharedRun;
 use crate::run::train_setup::TrainSetup;
 use crate::training::learner::Learner;
 use crate::training::pace::Pace;
+use crate::training::step_share::StepShare;
 use crate::training::task::Task;
 
 /// A training in progress.
 pub(super) struct Training<'a, T: Task> {
     pub(super) task: &'a T,
     pub(super) setup: &'a TrainSetup<T::Source>,
-    pub(super) accumulate: usize,
-    pub(super) run: &'a mut RunFolder,
+    pub(super) share: StepShare,
+    pub(super) run: SharedRun<'a>,
     pub(super) learner: Learner<T::Model>,
     pub(super) progress: Progress,
     /// Seconds of the processes before this one.
@@ -32,14 +33,15 @@ impl<'a, T: Task> Training<'a, T> {
     pub(super) fn new(
         task: &'a T,
         setup: &'a TrainSetup<T::Source>,
-        run: &'a mut RunFolder,
+        run: SharedRun<'a>,
         learner: Learner<T::Model>,
+        share: StepShare,
         progress: Progress,
     ) -> Self {
         Self {
             task,
             setup,
-            accumulate: setup.accumulate.max(1),
+            share,
             run,
             learner,
             seconds_before: progress.seconds,
@@ -81,7 +83,7 @@ impl<'a, T: Task> Training<'a, T> {
     pub(super) fn diverged(&self, error: TrainError, step: usize) -> TrainError {
         match error {
             TrainError::NotFinite { what } => {
-                TrainError::Diverged { step, what, checkpoint: self.run.checkpoints().last_in_words() }
+                TrainError::Diverged { step, what, checkpoint: self.run.last_checkpoint_in_words() }
             }
             other => other,
         }

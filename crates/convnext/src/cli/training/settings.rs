@@ -52,6 +52,7 @@ impl TrainingArguments {
             checkpoint_every: self.checkpoint_every,
             range: range_choice(&self.range)?,
             ranks: Ranks::default(),
+            sum: self.sum.into(),
         })
     }
 }

@@ -1,0 +1,179 @@
+//! The micro-batches of a step, shared by the ranks of a job.
+
+use convnext_distributed::{OrderedSum, Ranks};
+use serde::{Deserialize, Serialize};
+
+use crate::error::TrainError;
+use crate::optimization::gradient_layout::GradientLayout;
+use crate::optimization::gradients::NamedGradients;
+use crate::training::accumulation::{Accumulated, MicroBatch, MicroBatchReport, accumulate};
+use crate::training::losses::LossValues;
+use crate::training::observed::Observed;
+use crate::training::observed_values::ObservedValues;
+
+/// Order in which the gradients of a step are added up over ranks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GradientSum {
+    /// That of the micro-batches: the bits of one process, for any number of ranks.
+    #[default]
+    Ordered,
+    /// Each rank adds up its own, and one all-reduce does the rest: less to send with several micro-batches a rank, but the
+    /// bits depend on the number of ranks and on the engine.
+    Fast,
+}
+
+impl GradientSum {
+    /// `true` for the order of the micro-batches, which needs no record.
+    pub(crate) fn is_ordered(&self) -> bool {
+        *self == Self::Ordered
+    }
+}
+
+/// Part of a rank in the steps of a training: micro-batch m of a step belongs to rank m modulo R, in round m / R.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct StepShare {
+    pub(crate) ranks: Ranks,
+    /// Micro-batches of a step, of all ranks.
+    pub(crate) micro_batches: usize,
+    pub(crate) sum: GradientSum,
+}
+
+impl StepShare {
+    /// The part of a rank.
+    ///
+    /// # Errors
+    /// [`TrainError::Ranks`] when there are more ranks than micro-batches: some would have nothing to do.
+    pub(crate) fn new(ranks: Ranks, micro_batches: usize, sum: GradientSum) -> Result<Self, TrainError> {
+        let micro_batches = micro_batches.max(1);
+        match ranks.size() > micro_batches {
+            true => Err(TrainError::Ranks { ranks: ranks.size(), micro_batches }),
+            false => Ok(Self { ranks, micro_batches, sum }),
+        }
+    }
+
+    /// Of the batches of an epoch from a step on, the numbers of those that this rank computes.
+    pub(crate) fn numbers(&self, first_step: usize, batches: usize) -> impl Iterator<Item = usize> + use<> {
+        let (first, every) = (first_step.saturating_mul(self.micro_batches), self.micro_batches);
+        let (rank, size) = (self.ranks.rank(), self.ranks.size());
+        (first..batches).filter(move |number| number % every % size == rank)
+    }
+
+    /// Micro-batches of a step that this rank computes.
+    pub(crate) fn own(&self) -> usize {
+        self.numbers(0, self.micro_batches).count()
+    }
+
+    /// Adds up the micro-batches of all ranks, of which `micro_batches` has those of this rank in their order. All ranks get
+    /// the same.
+    ///
+    /// # Errors
+    /// [`TrainError::NotFinite`] for the first loss that is not finite, [`TrainError::Rank`] when any rank has another error.
+    pub(crate) fn accumulate(
+        &self,
+        layout: impl FnOnce() -> GradientLayout,
+        micro_batches: impl Iterator<Item = Result<MicroBatch, TrainError>>,
+    ) -> Result<Accumulated, TrainError> {
+        if self.ranks.is_alone() {
+            return accumulate(micro_batches);
+        }
+        let layout = &layout();
+        match self.sum {
+            GradientSum::Ordered => self.add_in_order(layout, micro_batches),
+            GradientSum::Fast => self.add_fast(layout, micro_batches),
+        }
+    }
+
+    fn add_in_order(
+        &self,
+        layout: &GradientLayout,
+        mut micro_batches: impl Iterator<Item = Result<MicroBatch, TrainError>>,
+    ) -> Result<Accumulated, TrainError> {
+        let mut sum = OrderedSum::new(&self.ranks, layout.values());
+        let (mut reports, mut is_present) = (Vec::new(), vec![false; layout.tensors()]);
+        for first in (0..self.micro_batches).step_by(self.ranks.size()) {
+            let count = (self.micro_batches - first).min(self.ranks.size());
+            let found = if self.ranks.rank() < count { micro_batches.next().transpose() } else { Ok(None) };
+            let (own, said) = said(layout, found);
+            let own = own.map(|gradients| layout.flatten(gradients)).unwrap_or_else(|| layout.nothing());
+            for message in self.ranks.gather(said)?.into_iter().take(count) {
+                reports.push(message.report(layout, &mut is_present)?);
+            }
+            sum.add(&own, count);
+        }
+        Ok(Accumulated::of(layout.named(&sum.finish(), &is_present), reports))
+    }
+
+    fn add_fast(
+        &self,
+        layout: &GradientLayout,
+        micro_batches: impl Iterator<Item = Result<MicroBatch, TrainError>>,
+    ) -> Result<Accumulated, TrainError> {
+        let (mut sum, mut messages) = (layout.nothing(), Vec::new());
+        for found in micro_batches {
+            let (gradients, said) = said(layout, found.map(Some));
+            messages.push(said);
+            let Some(gradients) = gradients else { break };
+            sum.iter_mut().zip(layout.flatten(gradients)).for_each(|(sum, value)| *sum += value);
+        }
+        let messages: Result<Vec<Message>, TrainError> = messages.into_iter().collect();
+        let mut of_ranks: Vec<_> = self.ranks.gather(messages)?.into_iter().map(Vec::into_iter).collect();
+        let (mut reports, mut is_present) = (Vec::new(), vec![false; layout.tensors()]);
+        for number in 0..self.micro_batches {
+            let message = of_ranks[number % self.ranks.size()].next().unwrap_or_default();
+            reports.push(message.report(layout, &mut is_present)?);
+        }
+        self.ranks.all_reduce_sum(&mut sum);
+        Ok(Accumulated::of(layout.named(&sum, &is_present), reports))
+    }
+}
+
+/// What a rank tells the others of a micro-batch; nothing where it has none.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Message {
+    loss: LossValues,
+    observed: Vec<ObservedValues>,
+    images: usize,
+    /// Places in the layout of parameters without a gradient.
+    missing: Vec<usize>,
+    /// Name of a loss that is not finite.
+    not_finite: Option<String>,
+}
+
+/// A micro-batch as its gradients and its message. A loss that is not finite is no failure of the rank, but of the training.
+fn said(
+    layout: &GradientLayout,
+    found: Result<Option<MicroBatch>, TrainError>,
+) -> (Option<NamedGradients>, Result<Message, TrainError>) {
+    let MicroBatch { gradients, report } = match found {
+        Ok(Some(found)) => found,
+        Ok(None) => return (None, Ok(Message::default())),
+        Err(TrainError::NotFinite { what }) => {
+            return (None, Ok(Message { not_finite: Some(what), ..Message::default() }));
+        }
+        Err(error) => return (None, Err(error)),
+    };
+    let MicroBatchReport { loss, observed, images } = report;
+    let missing = layout.missing(&gradients);
+    let observed = observed.into_iter().map(ObservedValues::from).collect();
+    (Some(gradients), Ok(Message { loss, observed, images, missing, not_finite: None }))
+}
+
+impl Message {
+    /// The report of the micro-batch; marks the parameters that it has gradients of.
+    fn report(
+        self,
+        layout: &GradientLayout,
+        is_present: &mut [bool],
+    ) -> Result<MicroBatchReport, TrainError> {
+        if let Some(what) = self.not_finite {
+            return Err(TrainError::NotFinite { what });
+        }
+        for (place, is_present) in is_present.iter_mut().enumerate() {
+            *is_present |= self.missing.binary_search(&place).is_err();
+        }
+        let observed: Vec<Observed> =
+            self.observed.into_iter().map(|observed| observed.on(layout.device())).collect();
+        Ok(MicroBatchReport { loss: self.loss, observed, images: self.images })
+    }
+}
