@@ -7,6 +7,7 @@
 mod cli {
     mod bench;
     mod images;
+    mod streets;
     mod weights;
 
     mod analyzing;

@@ -1,40 +1,14 @@
 //! `convnext finetune --task segment`, `evaluate` and `segment`: masks, from a folder to a report.
 
-use image::{GrayImage, Luma, Rgb, RgbImage};
+use image::{GrayImage, Luma, RgbImage};
 use predicates::str::contains;
 use safetensors::SafeTensors;
 
 use super::bench::{Bench, Refusal};
+use super::streets::{png, streets};
 
 const TRAIN: &str = "finetune --task segment --data streets --model micro --head-width 8 --image-size 64 --set \
                      training.warmup_steps=0 --set from_scratch.warmup_steps=0";
-
-/// Images of a red part on blue, whose masks say 0 and 1, with a line of 255 between; of odd sizes.
-fn streets() -> Bench {
-    let bench = Bench::new();
-    for (part, count) in [("train", 6), ("val", 2)] {
-        for number in 0..count {
-            let (width, height, border) = (70 + number, 66, 20 + 5 * number);
-            let image = RgbImage::from_fn(width, height, |x, y| {
-                let noise = ((x * 7 + y * 13 + number * 5) % 40) as u8;
-                if x < border { Rgb([180 + noise, 40, 40]) } else { Rgb([30, 50, 170 + noise]) }
-            });
-            let mask = GrayImage::from_fn(width, height, |x, _| {
-                Luma([if x == border { 255 } else { u8::from(x > border) }])
-            });
-            let name = |folder: &str| format!("streets/{folder}/{part}/{number:02}.png");
-            bench.write(&name("images"), png(&image.into()));
-            bench.write(&name("annotations"), png(&mask.into()));
-        }
-    }
-    bench
-}
-
-fn png(image: &image::DynamicImage) -> Vec<u8> {
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
-    bytes.into_inner()
-}
 
 #[test]
 fn batch_norms_in_the_blocks_follow_the_batches() {

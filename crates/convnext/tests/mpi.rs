@@ -1,0 +1,23 @@
+//! Jobs of several ranks through the program, under `mpirun`, which must be installed: the bits of one process, and ends in order
+//! whatever happens. `.ci/mpi` runs them.
+
+#![cfg(all(feature = "mpi", unix))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test helpers fail the test")]
+#![allow(dead_code, reason = "the helpers are those of the other tests, who need more of them")]
+
+mod cli {
+    mod bench;
+    mod images;
+    mod streets;
+
+    #[path = "../mpi/ending.rs"]
+    mod ending;
+    #[path = "../mpi/job.rs"]
+    mod job;
+    #[path = "../mpi/resuming.rs"]
+    mod resuming;
+    #[path = "../mpi/sharing.rs"]
+    mod sharing;
+    #[path = "../mpi/trainings.rs"]
+    mod trainings;
+}

@@ -1,0 +1,90 @@
+//! Work that ranks share has the bits of one process.
+
+use super::bench::Bench;
+use super::job::{Job, NETWORKS};
+use super::trainings::{FINETUNE, PRETRAIN, SEGMENT, check_same, data};
+
+/// Numbers of ranks; not all of them divide the twelve micro-batches evenly among the machine's cores.
+const SIZES: [usize; 5] = [1, 2, 3, 4, 6];
+
+fn check_training(bench: &Bench, line: &str) {
+    bench.succeed(&format!("{line} --threads 1 --out alone"));
+    for network in NETWORKS {
+        for size in SIZES {
+            let out = format!("shared-{size}-{}", network.len());
+            let printed = Job::succeed(bench, size, network, &format!("{line} --out {out}"));
+            assert_eq!(printed.matches("wrote ").count(), 1, "{printed}");
+            check_same(bench, ["alone", &out]);
+        }
+    }
+}
+
+#[test]
+fn a_pretraining_has_the_bits_of_one_process() {
+    check_training(&data(), PRETRAIN);
+}
+
+#[test]
+fn a_finetuning_has_the_bits_of_one_process() {
+    check_training(&data(), FINETUNE);
+}
+
+#[test]
+fn a_segmentation_has_the_bits_of_one_process() {
+    check_training(&data(), SEGMENT);
+}
+
+#[test]
+fn the_last_round_of_a_step_may_have_idle_ranks() {
+    let bench = data();
+    bench.succeed(&format!("{PRETRAIN} --threads 1 --out alone"));
+    Job::succeed(&bench, 5, NETWORKS[0], &format!("{PRETRAIN} --out shared"));
+    check_same(&bench, ["alone", "shared"]);
+}
+
+#[test]
+fn evaluations_and_embeddings_are_those_of_one_process() {
+    let bench = data();
+    bench.succeed(&format!("{FINETUNE} --threads 1 --out classifier"));
+    bench.succeed(&format!("{SEGMENT} --threads 1 --out segmenter"));
+    for line in [
+        "evaluate --data photos --weights classifier/weights.safetensors --batch-size 2 --json",
+        "evaluate --data photos --weights classifier/weights.safetensors --batch-size 2 --knn --json",
+        "evaluate --data streets --weights segmenter/weights.safetensors --json",
+    ] {
+        let alone = bench.succeed(&format!("{line} --threads 1"));
+        for size in [2, 3, 4] {
+            assert_eq!(Job::succeed(&bench, size, NETWORKS[0], line), alone, "{size} ranks: {line}");
+        }
+    }
+    let embed = "embed photos --weights classifier/weights.safetensors --batch-size 2 --out";
+    bench.succeed(&format!("{embed} alone.npy --threads 1"));
+    for size in [2, 3, 4] {
+        Job::succeed(&bench, size, NETWORKS[0], &format!("{embed} shared.npy"));
+        assert!(bench.read("alone.npy") == bench.read("shared.npy"), "{size} ranks");
+        assert!(bench.read("alone.npy.names.txt") == bench.read("shared.npy.names.txt"), "{size} ranks");
+    }
+}
+
+#[test]
+fn a_study_has_the_same_results_with_a_launcher() {
+    let bench = data();
+    bench.write(
+        "study.toml",
+        bench.succeed("study show table2a").as_bytes(),
+    );
+    let line = "study run study.toml --data photos --pretraining-data photos/train --model micro --seeds 1 --only grn \
+                --stem-stride 1 --image-size 32 --batch-size 2 --pretraining-epochs 1 --finetuning-epochs 1 --threads 1 \
+                --arguments pretraining=--accumulate=2 --arguments finetuning=--accumulate=2";
+    bench.succeed(&format!("{line} --out alone"));
+    let launched = super::bench::convnext()
+        .current_dir(bench.path(""))
+        .env("OMPI_ALLOW_RUN_AS_ROOT", "1")
+        .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
+        .args(line.split_whitespace())
+        .args(["--out", "launched", "--launcher", "mpirun --oversubscribe -n 2"])
+        .assert()
+        .success();
+    drop(launched);
+    assert_eq!(bench.read_text("alone/table.md"), bench.read_text("launched/table.md"));
+}
