@@ -8,16 +8,6 @@
 mod cli {
     mod bench;
     mod images;
+    mod ranks;
     mod streets;
-
-    #[path = "../mpi/ending.rs"]
-    mod ending;
-    #[path = "../mpi/job.rs"]
-    mod job;
-    #[path = "../mpi/resuming.rs"]
-    mod resuming;
-    #[path = "../mpi/sharing.rs"]
-    mod sharing;
-    #[path = "../mpi/trainings.rs"]
-    mod trainings;
 }

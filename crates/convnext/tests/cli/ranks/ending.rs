@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::bench::Bench;
 use super::job::{Job, NETWORKS};
 use super::trainings::{PRETRAIN, check_newest_checkpoint, data};
+use crate::cli::bench::Bench;
 
 /// A training that does not end by itself.
 fn long() -> String {

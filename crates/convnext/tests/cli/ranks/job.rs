@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::bench::{Bench, convnext};
+use crate::cli::bench::{Bench, convnext};
 
 /// Networks, as arguments of `mpirun`: all that there are, which is shared memory within a machine, or TCP alone.
 pub(super) const NETWORKS: [&[&str]; 2] = [&[], &["--mca", "btl", "tcp,self"]];
@@ -60,7 +60,11 @@ impl<'b> Job<'b> {
             if let Some(status) = status.filter(|_| !ranks.iter().any(|&rank| is_alive(rank))) {
                 return status;
             }
-            assert!(start.elapsed() < within, "not all are gone after {within:?} ({status:?}):\n{}", self.said());
+            assert!(
+                start.elapsed() < within,
+                "not all are gone after {within:?} ({status:?}):\n{}",
+                self.said()
+            );
             sleep(Duration::from_millis(10));
         }
     }
@@ -83,7 +87,8 @@ impl<'b> Job<'b> {
     /// Numbers of the processes of its ranks.
     pub(super) fn ranks(&self) -> Vec<u32> {
         let mpirun = self.mpirun.id();
-        let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+        let processes =
+            fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().into_string().ok());
         let mut ranks: Vec<u32> = processes.filter_map(|name| name.parse().ok()).collect();
         ranks.retain(|&process| stat(process).is_some_and(|(_, parent)| parent == mpirun));
         ranks
@@ -108,7 +113,11 @@ impl<'b> Job<'b> {
         let metrics = self.bench.path(&format!("{run}/metrics.jsonl"));
         let start = Instant::now();
         while !fs::read_to_string(&metrics).is_ok_and(|text| text.lines().count() > 2) {
-            assert!(self.is_running() && start.elapsed() < PATIENCE, "{run} makes no steps:\n{}", self.said());
+            assert!(
+                self.is_running() && start.elapsed() < PATIENCE,
+                "{run} makes no steps:\n{}",
+                self.said()
+            );
             sleep(Duration::from_millis(20));
         }
     }

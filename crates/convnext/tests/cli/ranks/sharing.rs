@@ -1,8 +1,8 @@
 //! Work that ranks share has the bits of one process.
 
-use super::bench::Bench;
 use super::job::{Job, NETWORKS};
 use super::trainings::{FINETUNE, PRETRAIN, SEGMENT, check_same, data};
+use crate::cli::bench::{Bench, convnext};
 
 /// Numbers of ranks; not all of them divide the twelve micro-batches evenly among the machine's cores.
 const SIZES: [usize; 5] = [1, 2, 3, 4, 6];
@@ -69,15 +69,12 @@ fn evaluations_and_embeddings_are_those_of_one_process() {
 #[test]
 fn a_study_has_the_same_results_with_a_launcher() {
     let bench = data();
-    bench.write(
-        "study.toml",
-        bench.succeed("study show table2a").as_bytes(),
-    );
+    bench.write("study.toml", bench.succeed("study show table2a").as_bytes());
     let line = "study run study.toml --data photos --pretraining-data photos/train --model micro --seeds 1 --only grn \
                 --stem-stride 1 --image-size 32 --batch-size 2 --pretraining-epochs 1 --finetuning-epochs 1 --threads 1 \
                 --arguments pretraining=--accumulate=2 --arguments finetuning=--accumulate=2";
     bench.succeed(&format!("{line} --out alone"));
-    let launched = super::bench::convnext()
+    let launched = convnext()
         .current_dir(bench.path(""))
         .env("OMPI_ALLOW_RUN_AS_ROOT", "1")
         .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")

@@ -5,8 +5,8 @@ use std::fs;
 
 use safetensors::SafeTensors;
 
-use super::bench::Bench;
-use super::streets::streets;
+use crate::cli::bench::Bench;
+use crate::cli::streets::streets;
 
 /// Names of what a run writes whose bytes no number of ranks may change.
 const FILES: [&str; 5] = [
@@ -47,7 +47,10 @@ pub(super) fn results(bench: &Bench, run: &str) -> BTreeMap<String, Vec<u8>> {
     found.insert("/metrics.jsonl".into(), metrics(bench, run).join("\n").into());
     for entry in fs::read_dir(bench.path(&format!("{run}/checkpoints"))).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        found.insert(format!("/checkpoints/{name}"), tensors(&bench.read(&format!("{run}/checkpoints/{name}"))));
+        found.insert(
+            format!("/checkpoints/{name}"),
+            tensors(&bench.read(&format!("{run}/checkpoints/{name}"))),
+        );
     }
     found
 }
@@ -92,7 +95,8 @@ pub(super) fn check_newest_checkpoint(bench: &Bench, run: &str) {
     let Ok(entries) = fs::read_dir(bench.path(&format!("{run}/checkpoints"))) else { return };
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     // What was half written has another name.
-    if let Some(newest) = names.filter(|name| name.ends_with(".safetensors") && !name.starts_with('.')).max() {
+    if let Some(newest) = names.filter(|name| name.ends_with(".safetensors") && !name.starts_with('.')).max()
+    {
         tensors(&bench.read(&format!("{run}/checkpoints/{newest}")));
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::job::{Job, NETWORKS};
 use super::trainings::{PRETRAIN, check_newest_checkpoint, check_same, data};
+use crate::cli::bench::Bench;
 
 /// How often it is stopped.
 const STOPS: usize = 20;
@@ -39,7 +40,7 @@ fn a_training_stopped_in_every_way_ends_with_the_bits_of_one_process() {
 }
 
 /// Stops the run at random moments and goes on with it, until it ends by itself; how often it was stopped.
-fn stop_until_it_ends(bench: &super::bench::Bench, out: &str, random: &mut Random) -> usize {
+fn stop_until_it_ends(bench: &Bench, out: &str, random: &mut Random) -> usize {
     for stops in 0..200 {
         let size = [1, 2, 3, 4, 6][random.below(5)];
         let network = NETWORKS[random.below(2)];
