@@ -4,12 +4,13 @@ use std::path::Path;
 
 use burn::tensor::Tensor;
 use convnext_core::{ClassNames, ClassificationTask};
-use convnext_data::{ImageBatch, LabelledData, Loader};
+use convnext_data::{ImageBatch, LabelledData};
 use convnext_nn::ConvNext;
 
 use crate::error::TrainError;
 use crate::evaluation::evaluate::evaluate_batches;
 use crate::evaluation::results::Evaluation;
+use crate::evaluation::shared_loader::SharedLoader;
 use crate::evaluation::thumbnails::save_thumbnails;
 use crate::recipe::finetune_recipe::FinetuneRecipe;
 use crate::tasks::loss::Targets;
@@ -52,16 +53,18 @@ impl Supervision for Classification {
     fn evaluate(
         &self,
         model: &ConvNext,
-        images: &Loader,
+        images: &SharedLoader,
         image_folder: Option<&Path>,
     ) -> Result<ValidationResult, TrainError> {
         let mut result = evaluate_batches(model, &self.classes, images, |_| {})?;
-        if let Some(folder) = image_folder {
-            for (name, shown) in [("mistake", &mut result.mistakes), ("sample", &mut result.samples)] {
+        let save = |folder| {
+            let lists = [("mistake", &mut result.mistakes), ("sample", &mut result.samples)];
+            lists.into_iter().try_for_each(|(name, shown)| {
                 let shown = shown.iter_mut().map(|shown| (shown.sample, &mut shown.thumbnail));
-                save_thumbnails(images.source(), folder, name, shown)?;
-            }
-        }
+                save_thumbnails(images.source(), folder, name, shown)
+            })
+        };
+        images.ranks().meet(image_folder.map_or(Ok(()), save))?;
         Ok(result.into())
     }
 }
