@@ -97,8 +97,9 @@ impl Task for DetectTask {
             |_, _| (),
             |()| Ok::<(), TrainError>(()),
         )?;
-        let save = |folder| Ok::<(), TrainError>(comparisons.save(folder, &mut result)?);
-        images.ranks().meet(image_folder.map_or(Ok(()), save))?;
+        if let Some(folder) = image_folder {
+            comparisons.save(folder, &mut result)?;
+        }
         Ok(result.into())
     }
 

@@ -72,13 +72,12 @@ impl Supervision for MultiLabel {
         image_folder: Option<&Path>,
     ) -> Result<ValidationResult, TrainError> {
         let mut result = evaluate_multi_label(model, &self.classes, images, |_| {})?;
-        let save = |folder| {
+        if let Some(folder) = image_folder {
             let mistakes = result.mistakes.iter_mut().map(|shown| (shown.sample, &mut shown.thumbnail));
             save_thumbnails(images.source(), folder, "mistake", mistakes)?;
             let samples = result.samples.iter_mut().map(|shown| (shown.sample, &mut shown.thumbnail));
-            save_thumbnails(images.source(), folder, "sample", samples)
-        };
-        images.ranks().meet(image_folder.map_or(Ok(()), save))?;
+            save_thumbnails(images.source(), folder, "sample", samples)?;
+        }
         Ok(result.into())
     }
 }

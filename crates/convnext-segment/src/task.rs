@@ -91,8 +91,9 @@ impl Task for SegmentTask {
         let network = (model, &self.device);
         let (mut result, comparisons) =
             evaluate_segmentation(network, images, &self.inference, &self.colours, |_| {})?;
-        let save = |folder| comparisons.save(folder, &mut result);
-        images.ranks().meet(image_folder.map_or(Ok(()), save))?;
+        if let Some(folder) = image_folder {
+            comparisons.save(folder, &mut result)?;
+        }
         Ok(result.into())
     }
 

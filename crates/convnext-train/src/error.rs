@@ -25,9 +25,6 @@ pub enum TrainError {
     /// A weight file cannot be read or written.
     #[error(transparent)]
     Io(#[from] IoError),
-    /// One of the ranks that share the job failed, so that all end.
-    #[error(transparent)]
-    Rank(#[from] RankFailure),
     /// The tensors of a weight file do not fit the model.
     #[error("{path}: {source}")]
     Weights {

@@ -57,14 +57,12 @@ impl Supervision for Classification {
         image_folder: Option<&Path>,
     ) -> Result<ValidationResult, TrainError> {
         let mut result = evaluate_batches(model, &self.classes, images, |_| {})?;
-        let save = |folder| {
-            let lists = [("mistake", &mut result.mistakes), ("sample", &mut result.samples)];
-            lists.into_iter().try_for_each(|(name, shown)| {
+        if let Some(folder) = image_folder {
+            for (name, shown) in [("mistake", &mut result.mistakes), ("sample", &mut result.samples)] {
                 let shown = shown.iter_mut().map(|shown| (shown.sample, &mut shown.thumbnail));
-                save_thumbnails(images.source(), folder, name, shown)
-            })
-        };
-        images.ranks().meet(image_folder.map_or(Ok(()), save))?;
+                save_thumbnails(images.source(), folder, name, shown)?;
+            }
+        }
         Ok(result.into())
     }
 }

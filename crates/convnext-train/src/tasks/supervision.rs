@@ -40,7 +40,7 @@ pub trait Supervision: Clone {
     /// dimension by dimension they do not.
     fn loss(&self, logits: Tensor<2>, batch: &ImageBatch) -> Tensor<1>;
 
-    /// Measures a network that does not track gradients on all images of a loader, as each of its ranks gets it. With
+    /// Measures a network that does not track gradients on all images of a loader, which its ranks share. With
     /// `image_folder`, which one rank at most has, shows there what can be shown.
     ///
     /// # Errors
