@@ -9,6 +9,8 @@ use convnext_io::IoError;
 use convnext_nn::ModelError;
 use thiserror::Error;
 
+use crate::training::interruption::Interruption;
+
 /// Why a job cannot start or go on, and what to do about it.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -185,6 +187,8 @@ pub enum TrainError {
         step: usize,
         /// Checkpoint that the training can be resumed from.
         checkpoint: PathBuf,
+        /// What was asked for.
+        interruption: Interruption,
     },
     /// The job needs more memory than there is.
     #[error(

@@ -87,6 +87,7 @@ pub use training::accumulation::StepOutput;
 pub use training::block_checks::check_batch_norm;
 pub use training::early_stopping::EarlyStop;
 pub use training::epoch_report::EpochReport;
+pub use training::interruption::Interruption;
 pub use training::job::{Job, ModelOf, SourceOf};
 pub use training::learner::Learner;
 pub use training::losses::{Loss, LossValues};

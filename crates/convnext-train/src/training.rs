@@ -4,6 +4,7 @@ pub(crate) mod accumulation;
 pub(crate) mod block_checks;
 pub(crate) mod early_stopping;
 pub(crate) mod epoch_report;
+pub(crate) mod interruption;
 pub(crate) mod job;
 pub(crate) mod learner;
 pub(crate) mod losses;

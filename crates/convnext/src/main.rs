@@ -7,29 +7,34 @@ mod cli;
 use std::panic;
 use std::process::ExitCode;
 
-use clap::Parser;
 use convnext::data::panic_is_caught;
+use convnext::distributed::Launch;
 
 fn main() -> ExitCode {
+    let launch = Launch::of_this_process();
+    set_panic_hook(launch.clone());
+    let code = match cli::Launched::start(launch) {
+        // The other ranks are waited for when this one is done with it.
+        Ok(launched) => cli::run(&launched, std::env::args_os().collect()),
+        Err(error) => cli::start_failed(&error),
+    };
+    ExitCode::from(code)
+}
+
+/// A decoder's panic becomes an error that names the file. Any other one ends the job of a launcher at once: unwinding would come
+/// to the end of MPI, which waits for ranks that wait for this one.
+fn set_panic_hook(launch: Option<Launch>) {
     let trace = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {
-        // A decoder's panic becomes an error that names the file.
-        if !panic_is_caught() {
-            trace(panic);
+        if panic_is_caught() {
+            return;
+        }
+        if let Some(launch) = &launch {
+            eprintln!("rank {} ends the job:", launch.rank);
+        }
+        trace(panic);
+        if launch.is_some() {
+            std::process::abort();
         }
     }));
-    // Unknown commands, flags, models and single values out of range end in `parse_from` with code 2.
-    let arguments = cli::with_recorded(std::env::args_os().collect()).map(cli::Arguments::parse_from);
-    match arguments.and_then(cli::run) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if cli::is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) if cli::is_interrupted(&error) => {
-            eprintln!("{error}");
-            ExitCode::from(cli::EXIT_INTERRUPTED)
-        }
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::from(1)
-        }
-    }
 }

@@ -42,6 +42,7 @@ mod cli {
     mod found_late;
     mod inspecting;
     mod labels;
+    mod launching;
     mod measuring;
     mod mistyping;
     mod multi_label;

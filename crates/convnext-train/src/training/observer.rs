@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::checkpoint::Best;
 use crate::training::epoch_report::EpochReport;
+use crate::training::interruption::Interruption;
 use crate::training::metric::{AVERAGE_PREFIX, Metric};
 use crate::words::duration_in_words;
 
@@ -103,9 +104,9 @@ pub trait Observer {
     fn epoch(&mut self, progress: &EpochProgress<'_>);
     /// Called with what is worth saying between steps, such as where a run is resumed and why it ends early.
     fn message(&mut self, _message: &str) {}
-    /// Asked after every step: `true` ends the job with a checkpoint and [`crate::TrainError::Interrupted`].
-    fn interrupted(&self) -> bool {
-        false
+    /// Asked after every step: an interruption ends the job with a checkpoint and [`crate::TrainError::Interrupted`].
+    fn interrupted(&self) -> Option<Interruption> {
+        None
     }
 }
 

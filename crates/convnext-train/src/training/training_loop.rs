@@ -21,6 +21,7 @@ use crate::run::shared_run::{SharedCheckpoint, SharedRun};
 use crate::run::summary::Summary;
 use crate::run::train_setup::TrainSetup;
 use crate::training::epoch_report::EpochReport;
+use crate::training::interruption::Interruption;
 use crate::training::learner::Learner;
 use crate::training::observer::{Observer, StepReport};
 use crate::training::step_share::StepShare;
@@ -90,7 +91,7 @@ fn resumed_in_words<S: Source>(saved: &Progress, setup: &TrainSetup<S>) -> Strin
 enum Wish {
     GoOn,
     Save,
-    Stop,
+    Stop(Interruption),
 }
 
 /// Action to take between two steps.
@@ -209,9 +210,10 @@ impl<T: Task> Training<'_, T> {
         match wishes.into_iter().max().unwrap_or(Wish::GoOn) {
             Wish::GoOn => Decision::GoOn,
             Wish::Save => Decision::Save,
-            Wish::Stop => {
+            Wish::Stop(interruption) => {
                 let step = self.progress.step;
-                Decision::Stop(TrainError::Interrupted { step, checkpoint: self.run.checkpoint_path(step) })
+                let checkpoint = self.run.checkpoint_path(step);
+                Decision::Stop(TrainError::Interrupted { step, checkpoint, interruption })
             }
         }
     }
@@ -219,9 +221,9 @@ impl<T: Task> Training<'_, T> {
     fn wish(&self, observer: &dyn Observer) -> Wish {
         let is_due = || self.setup.ranks.is_first() && self.saved_at.elapsed() >= self.setup.checkpoint_every;
         match observer.interrupted() {
-            true => Wish::Stop,
-            false if is_due() => Wish::Save,
-            false => Wish::GoOn,
+            Some(interruption) => Wish::Stop(interruption),
+            None if is_due() => Wish::Save,
+            None => Wish::GoOn,
         }
     }
 

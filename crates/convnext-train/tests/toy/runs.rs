@@ -10,8 +10,9 @@ use convnext_core::Seed;
 use convnext_data::{Cache, Image, Loader, LoaderConfig, OnCorrupt, open_unlabelled};
 use convnext_io::read_checkpoint;
 use convnext_train::{
-    EpochProgress, GradientSum, Learner, Observer, Opened, ParameterRules, PretrainRecipe, Ranks, RateCurve,
-    ResumeMode, RunFolder, Schedule, StepReport, TrainError, TrainSetup, TrainingRecipe, train,
+    EpochProgress, GradientSum, Interruption, Learner, Observer, Opened, ParameterRules, PretrainRecipe,
+    Ranks, RateCurve, ResumeMode, RunFolder, Schedule, StepReport, TrainError, TrainSetup, TrainingRecipe,
+    train,
 };
 use tempfile::TempDir;
 
@@ -85,8 +86,8 @@ impl Observer for StopAfter {
         self.1 = report.step;
     }
     fn epoch(&mut self, _progress: &EpochProgress<'_>) {}
-    fn interrupted(&self) -> bool {
-        self.1 >= self.0
+    fn interrupted(&self) -> Option<Interruption> {
+        (self.1 >= self.0).then_some(Interruption::Stop)
     }
 }
 

@@ -3,16 +3,20 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 use convnext::Embedder;
 use convnext::core::ImageSize;
 use convnext::data::open_images;
 use convnext::io::{EmbeddingMetadata, EmbeddingWriter, files_of};
 use convnext::nn::EmbeddingLayer;
+use convnext::train::EvalLoaderConfig;
 
-use super::machine::{Machine, set_up};
+use super::launched::Launched;
+use super::machine::Machine;
 use super::output::{print_text, thousands};
 use super::progress::image_bar;
+use super::shared::{RankArguments, SharedMachine};
 use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
 
@@ -54,6 +58,8 @@ pub(crate) struct EmbedArguments {
     #[command(flatten)]
     machine: MachineArguments,
     #[command(flatten)]
+    ranks: RankArguments,
+    #[command(flatten)]
     decoding: DecodeArguments,
 }
 
@@ -84,32 +90,37 @@ impl From<LayerName> for EmbeddingLayer {
     }
 }
 
-pub(crate) fn run(arguments: &EmbedArguments, quiet: bool) -> anyhow::Result<()> {
-    let Machine { device, precision, threads } = set_up(&arguments.machine)?;
-    let weights = arguments.weights.file()?;
-    let mut embedder =
-        Embedder::load_on(&weights, arguments.layer.into(), &device)?.with_precision(precision);
-    if let Some(size) = arguments.image_size {
-        embedder = embedder.at_size(size);
-    }
-    let images = open_images(&arguments.images)?;
-    let reading =
-        arguments.decoding.reading(&arguments.images, arguments.batch_size, threads, arguments.strict);
-    let metadata = metadata(arguments, &embedder, checksum(&weights)?);
-    let mut writer = EmbeddingWriter::create(&arguments.out, embedder.width(), &metadata)?;
-    let bar = image_bar(quiet, images.len());
+pub(crate) fn run(arguments: &EmbedArguments, launched: &Launched, quiet: bool) -> anyhow::Result<()> {
+    let shared = SharedMachine::set_up(&arguments.machine, &arguments.ranks, launched, quiet)?;
+    let ranks = &shared.ranks;
+    let (embedder, images, mut writer) = shared.prepare(|| {
+        let weights = arguments.weights.file()?;
+        let embedder = embedder(arguments, &weights, &shared.machine)?;
+        let images = open_images(&arguments.images)?;
+        let metadata = metadata(arguments, &embedder, checksum(&weights)?);
+        let create = || EmbeddingWriter::create(&arguments.out, embedder.width(), &metadata);
+        let writer = ranks.is_first().then(create).transpose()?;
+        Ok((embedder, images, writer))
+    })?;
+    let (batch_size, threads) = (arguments.batch_size, shared.machine.threads);
+    let reading = arguments.decoding.reading(&arguments.images, batch_size, threads, arguments.strict);
+    let reading = EvalLoaderConfig { ranks: ranks.clone(), ..reading };
+    let bar = image_bar(shared.quiet, images.len());
     let mut done = 0_u64;
     embedder.embed_all(&images, &reading, |name, vector| {
-        writer.push(&name, vector)?;
+        writer.as_mut().map_or(Ok(()), |writer| writer.push(&name, vector))?;
         done += 1;
         bar.set_position(done);
         anyhow::Ok(())
     })?;
     bar.finish_and_clear();
     let all = images.len();
-    if done == 0 {
-        anyhow::bail!("none of the {all} images could be read; the warnings above say why");
-    }
+    ranks.meet(if done > 0 {
+        Ok(())
+    } else {
+        Err(anyhow!("none of the {all} images could be read; the warnings above say why"))
+    })?;
+    let Some(writer) = writer else { return Ok(()) };
     writer.finish()?;
     print_text(&format!(
         "{} embeddings of {} values in {}",
@@ -117,6 +128,15 @@ pub(crate) fn run(arguments: &EmbedArguments, quiet: bool) -> anyhow::Result<()>
         embedder.width(),
         arguments.out.display()
     ))
+}
+
+fn embedder(arguments: &EmbedArguments, weights: &Path, machine: &Machine) -> anyhow::Result<Embedder> {
+    let embedder = Embedder::load_on(weights, arguments.layer.into(), &machine.device)?;
+    let embedder = embedder.with_precision(machine.precision);
+    Ok(match arguments.image_size {
+        Some(size) => embedder.at_size(size),
+        None => embedder,
+    })
 }
 
 /// The record of how the embeddings are made, for those who search them.

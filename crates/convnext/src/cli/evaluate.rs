@@ -9,7 +9,7 @@ mod segmentation;
 
 use anyhow::bail;
 use convnext::Classifier;
-use convnext::core::{Preprocessing, Seed, counted};
+use convnext::core::{ClassNames, Preprocessing, Seed, counted};
 use convnext::data::{Dataset, Split, open_part, open_parts};
 use convnext::train::{
     ClassResult, Evaluation, Features, Metric, ValidationResult, classify_by_neighbours, evaluate,
@@ -22,26 +22,32 @@ use self::page::Measured;
 use self::percent::percents;
 use super::class_names;
 use super::finetune::share::check_share_is_used;
-use super::machine::{Machine, set_up};
+use super::launched::Launched;
+use super::machine::Machine;
 use super::output::{print_json, print_text, table};
 use super::parts::MeasuredPart;
 use super::progress::image_bar;
+use super::shared::SharedMachine;
 
 /// Share of each class that is asked about where the data has no such part, as `finetune` holds it out by default.
 const HELD_OUT: f64 = 0.2;
 
-pub(crate) fn run(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<()> {
-    let measured = if arguments.knn {
-        by_neighbours(arguments, quiet)?
-    } else if arguments.is_detection()? {
-        detection::evaluate(arguments, quiet)?
-    } else if arguments.is_segmentation()? {
-        segmentation::evaluate(arguments, quiet)?
-    } else if arguments.is_multi_label()? {
-        multi_label::evaluate(arguments, quiet)?
-    } else {
-        by_head(arguments, quiet)?
-    };
+pub(crate) fn run(mut arguments: EvaluateArguments, launched: &Launched, quiet: bool) -> anyhow::Result<()> {
+    let shared = &SharedMachine::set_up(&arguments.machine, &arguments.ranks, launched, quiet)?;
+    if !shared.ranks.is_first() {
+        arguments.write_nothing();
+    }
+    let arguments = &arguments;
+    let measured = match shared.prepare(|| Way::of(arguments))? {
+        Way::Neighbours => by_neighbours(arguments, shared),
+        Way::Detection => detection::evaluate(arguments, shared),
+        Way::Segmentation => segmentation::evaluate(arguments, shared),
+        Way::MultiLabel => multi_label::evaluate(arguments, shared),
+        Way::Head => by_head(arguments, shared),
+    }?;
+    if !shared.ranks.is_first() {
+        return Ok(());
+    }
     if let Some(path) = &arguments.html {
         page::write(path, arguments, &measured)?;
     }
@@ -56,6 +62,31 @@ pub(crate) fn run(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<
     }
 }
 
+/// The way to measure, by what was asked for and the task of the weights.
+enum Way {
+    Neighbours,
+    Detection,
+    Segmentation,
+    MultiLabel,
+    Head,
+}
+
+impl Way {
+    fn of(arguments: &EvaluateArguments) -> anyhow::Result<Self> {
+        Ok(if arguments.knn {
+            Self::Neighbours
+        } else if arguments.is_detection()? {
+            Self::Detection
+        } else if arguments.is_segmentation()? {
+            Self::Segmentation
+        } else if arguments.is_multi_label()? {
+            Self::MultiLabel
+        } else {
+            Self::Head
+        })
+    }
+}
+
 /// JSON output of `convnext evaluate`.
 #[derive(Serialize)]
 struct Answer {
@@ -65,10 +96,30 @@ struct Answer {
 }
 
 /// Evaluates the classifier by its own head.
-fn by_head(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Measured> {
-    let Machine { threads, device, precision } = set_up(&arguments.machine)?;
-    let classifier = Classifier::load_on(&arguments.weights.file()?, &device)?.with_precision(precision);
-    let classifier = arguments.class_names.give(classifier)?;
+fn by_head(arguments: &EvaluateArguments, shared: &SharedMachine) -> anyhow::Result<Measured> {
+    let (classifier, names, part, dataset) =
+        shared.prepare(|| classifier_and_images(arguments, &shared.machine))?;
+    let preprocessing = arguments.preprocessing(classifier.preprocessing().clone());
+    let bar = image_bar(shared.quiet, dataset.len());
+    let result = evaluate(
+        classifier.model(),
+        &names,
+        &dataset,
+        &preprocessing,
+        &arguments.reading(shared),
+        |images| bar.set_position(images as u64),
+    )?;
+    bar.finish_and_clear();
+    classified(arguments, part, (&dataset, preprocessing), result)
+}
+
+/// The classifier with the names of its classes, and the images to measure on.
+fn classifier_and_images(
+    arguments: &EvaluateArguments,
+    machine: &Machine,
+) -> anyhow::Result<(Classifier, ClassNames, MeasuredPart, Dataset)> {
+    let classifier = Classifier::load_on(&arguments.weights.file()?, &machine.device)?;
+    let classifier = arguments.class_names.give(classifier.with_precision(machine.precision))?;
     let (part, dataset) = match arguments.val_fraction {
         None => {
             let asked = arguments.split.map(Split::from);
@@ -89,18 +140,7 @@ fn by_head(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Measure
         }
         names => names.clone(),
     };
-    let preprocessing = arguments.preprocessing(classifier.preprocessing().clone());
-    let bar = image_bar(quiet, dataset.len());
-    let result = evaluate(
-        classifier.model(),
-        &names,
-        &dataset,
-        &preprocessing,
-        &arguments.reading(threads),
-        |images| bar.set_position(images as u64),
-    )?;
-    bar.finish_and_clear();
-    classified(arguments, part, (&dataset, preprocessing), result)
+    Ok((classifier, names, part, dataset))
 }
 
 /// A classification with what is said and shown of it.
@@ -116,19 +156,23 @@ fn classified(
 }
 
 /// Evaluates a k-nearest-neighbour classifier on the embeddings of the training part.
-fn by_neighbours(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Measured> {
-    if arguments.has_mask_flags() || arguments.has_object_flags() {
-        bail!(
-            "--knn is about the classes of whole images; leave flags about masks, objects, windows, scales and mirror images out"
-        );
-    }
-    let Machine { threads, device, precision } = set_up(&arguments.machine)?;
-    let (model, metadata) = load_backbone(&arguments.weights.file()?, &device)?;
-    let model = model.with_precision(precision);
-    let (train, part, validation) = neighbours_and_asked(arguments)?;
-    let bar = image_bar(quiet, train.len() + validation.len());
+fn by_neighbours(arguments: &EvaluateArguments, shared: &SharedMachine) -> anyhow::Result<Measured> {
+    let Machine { device, precision, .. } = &shared.machine;
+    let (model, metadata, train, part, validation) = shared.prepare(|| {
+        if arguments.has_mask_flags() || arguments.has_object_flags() {
+            bail!(
+                "--knn is about the classes of whole images; leave flags about masks, objects, windows, scales and mirror \
+                 images out"
+            );
+        }
+        let (model, metadata) = load_backbone(&arguments.weights.file()?, device)?;
+        let (train, part, validation) = neighbours_and_asked(arguments)?;
+        Ok((model, metadata, train, part, validation))
+    })?;
+    let model = model.with_precision(*precision);
+    let bar = image_bar(shared.quiet, train.len() + validation.len());
     let preprocessing = arguments.preprocessing(metadata.preprocessing);
-    let reading = arguments.reading(threads);
+    let reading = arguments.reading(shared);
     let look = |images: &Dataset, before: usize| {
         Features::of(&model, images, &preprocessing, &reading, |done| {
             bar.set_position((before + done) as u64);

@@ -9,13 +9,15 @@ pub(super) mod share;
 
 pub(crate) use self::arguments::FinetuneArguments;
 use self::arguments::TaskName;
-use super::machine::set_up;
+use super::launched::Launched;
+use super::shared::SharedMachine;
 
-pub(crate) fn run(arguments: FinetuneArguments, quiet: bool) -> anyhow::Result<()> {
-    let machine = set_up(&arguments.training.machine)?;
+pub(crate) fn run(arguments: FinetuneArguments, launched: &Launched, quiet: bool) -> anyhow::Result<()> {
+    let training = &arguments.training;
+    let shared = SharedMachine::set_up(&training.machine, &training.ranks, launched, quiet)?;
     match arguments.task {
-        TaskName::Classification | TaskName::MultiLabel => images::run(arguments, &machine, quiet),
-        TaskName::Segment => masks::run(arguments, &machine, quiet),
-        TaskName::Detect => objects::run(arguments, &machine, quiet),
+        TaskName::Classification | TaskName::MultiLabel => images::run(arguments, &shared),
+        TaskName::Segment => masks::run(arguments, &shared),
+        TaskName::Detect => objects::run(arguments, &shared),
     }
 }

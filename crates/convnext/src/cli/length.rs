@@ -59,6 +59,12 @@ pub(super) fn minutes(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(60.0 * minutes).map_err(|_| expected())
 }
 
+/// The same above 0.
+pub(super) fn minutes_above_zero(text: &str) -> Result<Duration, String> {
+    let time = minutes(text).ok().filter(|time| !time.is_zero());
+    time.ok_or_else(|| "expected a number of minutes above 0".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,5 +79,15 @@ mod tests {
         for text in ["", "20", "0s", "-5m", "soon", "5 light years"] {
             assert!(time(text).is_err_and(|error| error.contains("20m")), "{text}");
         }
+    }
+
+    #[test]
+    fn minutes_have_fractions() {
+        assert_eq!(minutes("0.5"), Ok(Duration::from_secs(30)));
+        assert_eq!(minutes_above_zero("0.5"), minutes("0.5"));
+        assert!(minutes("0").is_ok() && minutes_above_zero("0").is_err());
+        assert!(
+            ["-1", "soon"].iter().all(|text| minutes(text).is_err() && minutes_above_zero(text).is_err())
+        );
     }
 }

@@ -7,8 +7,11 @@ use convnext::train::{RunSettings, TrainingPlan};
 
 use super::output::print_text;
 
-/// Prints a plan with the data it is about, line by line, and where the run would be.
+/// Prints a plan with the data it is about, line by line, and where the run would be; on rank 0.
 pub(crate) fn print_plan(plan: &TrainingPlan, run: &RunSettings, data: &[String]) -> anyhow::Result<()> {
+    if !run.ranks.is_first() {
+        return Ok(());
+    }
     let data: String = data.iter().map(|line| format!("\n  {line}")).collect();
     let place = match is_used(&run.out) {
         true => "is not empty: a new run needs another --out, the run in it goes on with --resume",

@@ -12,10 +12,10 @@ use convnext::train::{
 use convnext::write_report;
 
 use super::decoder::DecoderArguments;
-use super::machine::{Machine, set_up};
+use super::launched::Launched;
 use super::output::{print_text, stopped_in_words};
 use super::plan::print_plan;
-use super::progress::TrainingProgress;
+use super::shared::SharedMachine;
 use super::training::TrainingArguments;
 use super::training::recipe::OF_WEIGHTS;
 use super::training::recorded_recipe::Origin;
@@ -81,16 +81,20 @@ impl From<EncoderName> for EncoderKind {
     }
 }
 
-pub(crate) fn run(arguments: PretrainArguments, quiet: bool) -> anyhow::Result<()> {
-    let Machine { threads, device, .. } = set_up(&arguments.training.machine)?;
-    let dry_run = arguments.training.length.dry_run;
-    let (job, images) = plan(arguments, threads)?;
+pub(crate) fn run(arguments: PretrainArguments, launched: &Launched, quiet: bool) -> anyhow::Result<()> {
+    let training = &arguments.training;
+    let shared = SharedMachine::set_up(&training.machine, &training.ranks, launched, quiet)?;
+    let (dry_run, device) = (training.length.dry_run, &shared.machine.device);
+    let (mut job, images) = shared.prepare(|| plan(arguments, shared.machine.threads))?;
+    job.run.ranks = shared.ranks.clone();
     if dry_run {
-        let planned = plan_pretraining(&job, images, &device)?;
+        let planned = plan_pretraining(&job, images, device)?;
         return print_plan(&planned, &job.run, &[]);
     }
-    let Pretrained { weights, summary } =
-        pretrain(&job, images, &device, &mut TrainingProgress::new(quiet)?)?;
+    let Pretrained { weights, summary } = pretrain(&job, images, device, &mut shared.progress()?)?;
+    if !shared.ranks.is_first() {
+        return Ok(());
+    }
     let report = write_report(&job.run.out)?;
     print_text(&format!(
         "wrote {weights} and {report}{stopped}\nnext: convnext reconstruct IMAGE --weights {weights} --out reconstructions\n      \

@@ -1,17 +1,12 @@
 //! Lines about the progress of a training, and bars on a terminal.
 
-use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use convnext::study::StudyError;
-use convnext::train::{EpochProgress, Observer, StepReport, TrainError};
+use convnext::train::{EpochProgress, Interruption, Observer, StepReport};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag::{register, register_conditional_shutdown};
 
 use super::output::print_progress;
+use super::signals::Signals;
 
 /// Shows a training run, or several one after the other, on standard error, and ends it after the step in which a signal
 /// comes.
@@ -20,16 +15,13 @@ pub(crate) struct TrainingProgress {
     /// `true` for a line at the beginning and one at the end of a run.
     brief: bool,
     bar: ProgressBar,
-    interrupted: Arc<AtomicBool>,
+    signals: Signals,
 }
 
 impl TrainingProgress {
     /// A line for each epoch and, on a terminal, a bar; nothing when `quiet`.
-    ///
-    /// # Errors
-    /// When the system does not let signals be caught.
-    pub(crate) fn new(quiet: bool) -> io::Result<Self> {
-        Ok(Self { quiet, brief: false, bar: ProgressBar::hidden(), interrupted: catch_signals()? })
+    pub(crate) fn new(quiet: bool, signals: Signals) -> Self {
+        Self { quiet, brief: false, bar: ProgressBar::hidden(), signals }
     }
 
     /// The same with a line at the beginning and one at the end of each run: for several runs.
@@ -81,29 +73,9 @@ impl Observer for TrainingProgress {
         self.line(message);
     }
 
-    fn interrupted(&self) -> bool {
-        self.interrupted.load(Ordering::Relaxed)
+    fn interrupted(&self) -> Option<Interruption> {
+        self.signals.interruption()
     }
-}
-
-/// The exit code of a program that a signal ended.
-pub(crate) const EXIT_INTERRUPTED: u8 = 130;
-
-/// `true` for the error of a training or a study that a signal ended.
-pub(crate) fn is_interrupted(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(TrainError::Interrupted { .. }))
-        || matches!(error.downcast_ref(), Some(StudyError::Interrupted))
-}
-
-/// A flag that Ctrl-C and SIGTERM set. A second signal ends the program at once.
-pub(crate) fn catch_signals() -> io::Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // In this order: the first one looks at the flag before the second one sets it.
-        register_conditional_shutdown(signal, i32::from(EXIT_INTERRUPTED), Arc::clone(&flag))?;
-        register(signal, Arc::clone(&flag))?;
-    }
-    Ok(flag)
 }
 
 /// Shows how many images are done.

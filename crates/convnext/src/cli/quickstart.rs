@@ -6,9 +6,11 @@ use clap::Args;
 use convnext::train::ResumeMode;
 use convnext::{Comparison, Quickstart, QuickstartError, REPORT_FILE, Spread};
 
+use super::launched::Launched;
 use super::machine::{Machine, set_up};
 use super::output::{print_text, table};
 use super::progress::TrainingProgress;
+use super::signals::Signals;
 use super::values::{self, MachineArguments};
 
 /// Seeds of a whole quickstart.
@@ -43,7 +45,7 @@ pub(crate) struct QuickstartArguments {
     machine: MachineArguments,
 }
 
-pub(crate) fn run(arguments: &QuickstartArguments, quiet: bool) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &QuickstartArguments, launched: &Launched, quiet: bool) -> anyhow::Result<()> {
     let Machine { threads, device, precision } = set_up(&arguments.machine)?;
     let job = Quickstart {
         out: arguments.out.clone(),
@@ -54,7 +56,8 @@ pub(crate) fn run(arguments: &QuickstartArguments, quiet: bool) -> anyhow::Resul
         device,
         precision,
     };
-    let comparison = job.run(&mut TrainingProgress::new(quiet)?.brief()).map_err(|error| match error {
+    let mut progress = TrainingProgress::new(quiet, Signals::catch(launched.is_launched())?).brief();
+    let comparison = job.run(&mut progress).map_err(|error| match error {
         // So that `main` sees an interruption for what it is.
         QuickstartError::Train(error) => anyhow::Error::from(error),
         other => anyhow::Error::from(other),

@@ -30,9 +30,11 @@ fn command(name: &str) -> Option<Command> {
 /// The command line with the arguments of the run that `--config` names, as far as they are not typed as well, or exclude
 /// what is; as it is where there is no `--config`.
 ///
+/// Says on standard error what is repeated, unless it shall be quiet or not `speak`.
+///
 /// # Errors
 /// When the run cannot be read, was made by the other command, or has a model that no argument names.
-pub(crate) fn with_recorded(typed: Vec<OsString>) -> anyhow::Result<Vec<OsString>> {
+pub(crate) fn with_recorded(typed: Vec<OsString>, speak: bool) -> anyhow::Result<Vec<OsString>> {
     let Some(command) = typed.iter().skip(1).find_map(|word| command(word.to_str()?)) else {
         return Ok(typed);
     };
@@ -53,7 +55,7 @@ pub(crate) fn with_recorded(typed: Vec<OsString>) -> anyhow::Result<Vec<OsString
     let recorded = arguments_of(&settings, value_of(&flags, "--init"))?;
     let mut recorded = without_other_decoder(recorded, value_of(&flags, "--decoder"));
     recorded.push(("--recipe", config_file(&run).into()));
-    if !has_flag(&flags, "--quiet") && !typed.iter().any(|word| word == "-q") {
+    if speak && !has_flag(&flags, "--quiet") && !typed.iter().any(|word| word == "-q") {
         let overrides = overrides(&command, &flags, &recorded);
         let but = if overrides.is_empty() { String::new() } else { format!(", but for {overrides}") };
         writeln!(io::stderr(), "repeating {} as it was recorded{but}", run.display())?;
@@ -83,7 +85,7 @@ mod tests {
     #[test]
     fn other_command_lines_stay_as_they_are() {
         for line in ["convnext", "convnext classify --config x", "convnext pretrain --out x"] {
-            assert_eq!(with_recorded(words(line)).unwrap(), words(line));
+            assert_eq!(with_recorded(words(line), true).unwrap(), words(line));
         }
     }
 }

@@ -11,6 +11,7 @@ use convnext::study::{STUDIES, read_study, study_text};
 use serde::Serialize;
 
 use self::arguments::RunArguments;
+use super::launched::Launched;
 use super::output::{print_json, print_text, table};
 
 /// Run a table or figure of the paper, or a study of your own, over several seeds
@@ -61,14 +62,19 @@ struct Listed {
 }
 
 /// Runs a command about studies; `program` is the whole command line, by which the commands of a study are checked.
-pub(crate) fn run(arguments: StudyArguments, quiet: bool, program: Command) -> anyhow::Result<()> {
+pub(crate) fn run(
+    arguments: StudyArguments,
+    launched: &Launched,
+    quiet: bool,
+    program: Command,
+) -> anyhow::Result<()> {
     match arguments.command {
         StudyCommand::List(arguments) => list(&arguments),
         StudyCommand::Show(arguments) => {
             read_study(&arguments.name)?;
             print_text(study_text(&arguments.name)?.trim_end())
         }
-        StudyCommand::Run(arguments) => run::run(&arguments, quiet, program),
+        StudyCommand::Run(arguments) => run::run(&arguments, launched, quiet, program),
     }
 }
 

@@ -18,6 +18,7 @@ use self::cache_place::CachePlace;
 use super::blocks::BlockArguments;
 use super::length::{LengthArguments, minutes};
 use super::range::{RangeName, range};
+use super::shared::RankArguments;
 use super::values::{
     ActivationsName, DecodeArguments, GradientSumName, MachineArguments, channels, count, image_size, model,
     positive, setting, stem_stride,
@@ -103,6 +104,8 @@ pub(crate) struct TrainingArguments {
     pub(crate) sum: GradientSumName,
     #[command(flatten)]
     pub(crate) machine: MachineArguments,
+    #[command(flatten)]
+    pub(crate) ranks: RankArguments,
     #[command(flatten)]
     pub(crate) decoding: DecodeArguments,
 }

@@ -159,11 +159,13 @@ fn wait_for_steps(bench: &Bench, run: &str) {
 fn signals_end_a_run_with_a_checkpoint() {
     let bench = photos();
     let long = PRETRAIN.replace("--epochs 6", "--epochs 4000");
-    for (name, run) in [("-INT", "by-ctrl-c"), ("-TERM", "by-sigterm")] {
+    for (name, run, code) in
+        [("-INT", "by-ctrl-c", 130), ("-TERM", "by-sigterm", 130), ("-USR1", "by-sigusr1", 75)]
+    {
         let mut child = start(&bench, &format!("{long} --out {run}"));
         wait_for_steps(&bench, run);
         signal(&child, name);
-        assert_eq!(end(&mut child).code(), Some(130), "{name}");
+        assert_eq!(end(&mut child).code(), Some(code), "{name}");
         let steps = reports(&bench, run).iter().filter(|line| line.contains("\"loss\"")).count();
         let checkpoint = format!("{run}/checkpoints/step-{steps:08}.safetensors");
         assert!(bench.exists(&checkpoint), "{checkpoint} is missing");
@@ -179,6 +181,36 @@ fn signals_end_a_run_with_a_checkpoint() {
         let after = reports(&bench, run);
         assert!(after.len() >= steps, "steps before the signal were lost: {} of {steps}", after.len());
     }
+}
+
+#[test]
+fn a_run_that_makes_room_again_and_again_ends_with_the_same_bits() {
+    let bench = photos();
+    bench.succeed(&format!("{PRETRAIN} --out alone"));
+    let mut requeued = 0;
+    for attempt in 0.. {
+        let mut child = start(&bench, &format!("{PRETRAIN} --resume --out requeued"));
+        if requeued < 3 {
+            sleep(Duration::from_millis(60 + 20 * attempt));
+            signal(&child, "-USR1");
+            // A scheduler that waits no longer: it is saved all the same.
+            signal(&child, "-TERM");
+        }
+        match end(&mut child).code() {
+            Some(75) => requeued += 1,
+            // It came before signals were caught.
+            None => {}
+            code => {
+                assert_eq!(code, Some(0));
+                break;
+            }
+        }
+    }
+    assert!(requeued > 0);
+    for weights in WEIGHTS {
+        assert!(bench.read(&format!("alone/{weights}")) == bench.read(&format!("requeued/{weights}")));
+    }
+    assert_eq!(reports(&bench, "alone"), reports(&bench, "requeued"));
 }
 
 #[test]

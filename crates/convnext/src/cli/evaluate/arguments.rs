@@ -6,7 +6,6 @@ use anyhow::bail;
 use clap::Args;
 use convnext::core::{DetectionTask, ImageSize, Preprocessing, SegmentationTask};
 use convnext::data::OnCorrupt;
-use convnext::distributed::Ranks;
 use convnext::multilabel::MultiLabelTask;
 use convnext::train::{EvalLoaderConfig, LabelSubset, read_metadata};
 
@@ -16,6 +15,7 @@ use crate::cli::detection_inference::DetectionInferenceArguments;
 use crate::cli::parts::SplitName;
 use crate::cli::segmentation_data::SegmentationDataArguments;
 use crate::cli::segmentation_inference::InferenceArguments;
+use crate::cli::shared::{RankArguments, SharedMachine};
 use crate::cli::values::{self, DecodeArguments, MachineArguments};
 use crate::cli::weights::Weights;
 
@@ -90,6 +90,8 @@ pub(crate) struct EvaluateArguments {
     #[command(flatten)]
     pub(super) machine: MachineArguments,
     #[command(flatten)]
+    pub(super) ranks: RankArguments,
+    #[command(flatten)]
     pub(super) decoding: DecodeArguments,
     /// Write a page with scores of each class, confusion and predictions
     #[arg(long, value_name = "FILE.html", value_parser = values::page)]
@@ -102,6 +104,11 @@ pub(crate) struct EvaluateArguments {
 impl EvaluateArguments {
     pub(super) fn is_multi_label(&self) -> anyhow::Result<bool> {
         Ok(read_metadata(&self.weights.file()?)?.task.is::<MultiLabelTask>())
+    }
+
+    /// Leaves out the files that rank 0 writes.
+    pub(super) fn write_nothing(&mut self) {
+        (self.html, self.write_predictions) = (None, None);
     }
 
     /// `true` for weights of a detector.
@@ -158,13 +165,13 @@ impl EvaluateArguments {
         }
     }
 
-    pub(super) fn reading(&self, threads: usize) -> EvalLoaderConfig {
+    pub(super) fn reading(&self, shared: &SharedMachine) -> EvalLoaderConfig {
         EvalLoaderConfig {
             batch_size: self.batch_size.unwrap_or(BATCH_SIZE),
-            threads,
+            threads: shared.machine.threads,
             orientation: self.decoding.orientation(),
             on_corrupt: OnCorrupt::Fail,
-            ranks: Ranks::default(),
+            ranks: shared.ranks.clone(),
         }
     }
 }

@@ -15,30 +15,36 @@ use super::arguments::EvaluateArguments;
 use super::page::Measured;
 use super::percent::percent;
 use crate::cli::finetune::share::check_share_is_used;
-use crate::cli::machine::{Machine, set_up};
+use crate::cli::machine::Machine;
 use crate::cli::output::table;
 use crate::cli::parts::MeasuredPart;
 use crate::cli::progress::image_bar;
 use crate::cli::results_file::ResultsFile;
+use crate::cli::shared::SharedMachine;
 
 /// Measures how well the objects of each class are found.
-pub(super) fn evaluate(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Measured> {
-    check_flags(arguments)?;
-    let Machine { threads, device, precision } = set_up(&arguments.machine)?;
-    let (model, metadata) = load_detector(&arguments.weights.file()?, &device)?;
-    let model = model.with_precision(precision);
+pub(super) fn evaluate(arguments: &EvaluateArguments, shared: &SharedMachine) -> anyhow::Result<Measured> {
+    let Machine { device, precision, .. } = &shared.machine;
+    let (model, metadata, part, set) = shared.prepare(|| {
+        check_flags(arguments)?;
+        let (model, metadata) = load_detector(&arguments.weights.file()?, device)?;
+        let (part, set) = images(arguments, &named(arguments, &metadata)?, metadata.class_count())?;
+        Ok((model, metadata, part, set))
+    })?;
+    let model = model.with_precision(*precision);
     let options = arguments.detection.options(detect_options_of(&metadata));
-    let task = named(arguments, &metadata)?;
-    let (part, set) = images(arguments, &task, metadata.class_count())?;
     let preprocessing = match arguments.inference.resize {
         None => metadata.preprocessing,
         Some(rule) => Preprocessing { geometry: rule.geometry(SIDE_MULTIPLE), ..metadata.preprocessing },
     };
-    let bar = image_bar(quiet, set.len());
-    let mut predictions = arguments.write_predictions.as_deref().map(ResultsFile::new).transpose()?;
+    let bar = image_bar(shared.quiet, set.len());
+    // Rank 0 writes for all.
+    let file = arguments.write_predictions.as_deref().filter(|_| shared.ranks.is_first());
+    let predictions = file.map(ResultsFile::new).transpose();
+    let mut predictions = shared.ranks.meet(predictions)?;
     let loader =
-        DetectionEvaluationSource::loader(set.clone(), preprocessing.clone(), &arguments.reading(threads))?;
-    let are_written = predictions.is_some();
+        DetectionEvaluationSource::loader(set.clone(), preprocessing.clone(), &arguments.reading(shared))?;
+    let are_written = arguments.write_predictions.is_some();
     // With the numbers of the annotations, and as text, which ranks can send.
     let wanted = |index: usize, found: &[Detection]| -> Vec<String> {
         let found = found.iter().filter(|_| are_written);
@@ -52,7 +58,7 @@ pub(super) fn evaluate(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Re
         let Some(predictions) = &mut predictions else { return Ok(()) };
         found.iter().try_for_each(|found| predictions.write_text(found))
     };
-    let (result, comparisons) = evaluate_detection((&model, &device), &loader, &options, wanted, write)?;
+    let (result, comparisons) = evaluate_detection((&model, device), &loader, &options, wanted, write)?;
     predictions.map_or(Ok(()), ResultsFile::finish)?;
     bar.finish_and_clear();
     let images = shown(&result, &comparisons);

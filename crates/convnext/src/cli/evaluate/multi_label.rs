@@ -10,25 +10,31 @@ use super::arguments::EvaluateArguments;
 use super::page::{self, Measured};
 use super::percent::{percent, percents};
 use crate::cli::finetune::share::check_share_is_used;
-use crate::cli::machine::{Machine, set_up};
+use crate::cli::machine::Machine;
 use crate::cli::output::table;
 use crate::cli::parts::MeasuredPart;
 use crate::cli::progress::image_bar;
+use crate::cli::shared::SharedMachine;
 
 /// Measures how well each class is told by itself.
-pub(super) fn evaluate(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Measured> {
-    let Machine { threads, device, precision } = set_up(&arguments.machine)?;
-    let (model, metadata) = load_network(&arguments.weights.file()?, &device)?;
-    let model = model.with_precision(precision);
-    let task: MultiLabelTask = metadata.task_as()?;
-    let classes = arguments.class_names.read(metadata.class_count())?.unwrap_or(task.classes);
-    if classes.is_empty() {
-        bail!("{} does not name its classes; name them with --class-names FILE", arguments.weights.text());
-    }
-    let (part, dataset) = images(arguments)?;
+pub(super) fn evaluate(arguments: &EvaluateArguments, shared: &SharedMachine) -> anyhow::Result<Measured> {
+    let Machine { device, precision, .. } = &shared.machine;
+    let (model, metadata, classes, (part, dataset)) = shared.prepare(|| {
+        let (model, metadata) = load_network(&arguments.weights.file()?, device)?;
+        let task: MultiLabelTask = metadata.task_as()?;
+        let classes = arguments.class_names.read(metadata.class_count())?.unwrap_or(task.classes);
+        if classes.is_empty() {
+            bail!(
+                "{} does not name its classes; name them with --class-names FILE",
+                arguments.weights.text()
+            );
+        }
+        Ok((model, metadata, classes, images(arguments)?))
+    })?;
+    let model = model.with_precision(*precision);
     let preprocessing = arguments.preprocessing(metadata.preprocessing);
-    let loader = arguments.reading(threads).loader(&dataset, &preprocessing)?;
-    let bar = image_bar(quiet, dataset.len());
+    let loader = arguments.reading(shared).loader(&dataset, &preprocessing)?;
+    let bar = image_bar(shared.quiet, dataset.len());
     let result = evaluate_multi_label(&model, &classes, &loader, |done| bar.set_position(done as u64))?;
     bar.finish_and_clear();
     let mistakes = result.mistakes.iter().map(|shown| (shown.sample, &shown.image));

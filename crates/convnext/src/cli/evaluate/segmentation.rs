@@ -15,28 +15,32 @@ use super::arguments::EvaluateArguments;
 use super::page::Measured;
 use super::percent::percent;
 use crate::cli::finetune::share::check_share_is_used;
-use crate::cli::machine::{Machine, set_up};
+use crate::cli::machine::Machine;
 use crate::cli::output::table;
 use crate::cli::parts::MeasuredPart;
 use crate::cli::progress::image_bar;
+use crate::cli::shared::SharedMachine;
 
 /// Measures how well the pixels of each class are told.
-pub(super) fn evaluate(arguments: &EvaluateArguments, quiet: bool) -> anyhow::Result<Measured> {
-    check_flags(arguments)?;
-    let Machine { threads, device, precision } = set_up(&arguments.machine)?;
-    let (model, metadata) = load_segmentation(&arguments.weights.file()?, &device)?;
-    let model = model.with_precision(precision);
-    let of_weights = inference_of(&metadata);
-    let batch_size = arguments.batch_size.unwrap_or(of_weights.batch_size);
-    let options = arguments.inference.options(InferenceOptions { batch_size, ..of_weights })?;
-    let task = named(arguments, &metadata)?;
+pub(super) fn evaluate(arguments: &EvaluateArguments, shared: &SharedMachine) -> anyhow::Result<Measured> {
+    let Machine { device, precision, .. } = &shared.machine;
+    let (model, metadata, options, task, (part, set)) = shared.prepare(|| {
+        check_flags(arguments)?;
+        let (model, metadata) = load_segmentation(&arguments.weights.file()?, device)?;
+        let of_weights = inference_of(&metadata);
+        let batch_size = arguments.batch_size.unwrap_or(of_weights.batch_size);
+        let options = arguments.inference.options(InferenceOptions { batch_size, ..of_weights })?;
+        let task = named(arguments, &metadata)?;
+        let images = images(arguments, &task, metadata.class_count())?;
+        Ok((model, metadata, options, task, images))
+    })?;
+    let model = model.with_precision(*precision);
     let colours = class_colours(&task.palette, metadata.class_count());
-    let (part, set) = images(arguments, &task, metadata.class_count())?;
     let preprocessing = arguments.inference.preprocessing(metadata.preprocessing);
-    let bar = image_bar(quiet, set.len());
-    let loader = EvaluationSource::loader(set, preprocessing.clone(), &arguments.reading(threads))?;
+    let bar = image_bar(shared.quiet, set.len());
+    let loader = EvaluationSource::loader(set, preprocessing.clone(), &arguments.reading(shared))?;
     let (result, comparisons) =
-        evaluate_segmentation((&model, &device), &loader, &options, &colours, |done| {
+        evaluate_segmentation((&model, device), &loader, &options, &colours, |done| {
             bar.set_position(done as u64);
         })?;
     bar.finish_and_clear();

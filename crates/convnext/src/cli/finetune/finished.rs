@@ -26,13 +26,16 @@ pub(super) fn same_part(held_out: bool, fraction: f64, run: &RunSettings) -> Str
 
 impl FinishedTraining<'_> {
     /// Writes the report and prints what was measured, what was written, and commands that use the best weights, or the last
-    /// ones where nothing was measured. `other` is the command besides `evaluate`, for these weights.
+    /// ones where nothing was measured; on rank 0. `other` is the command besides `evaluate`, for these weights.
     pub(super) fn print(
         &self,
         measured_on: &MeasuredPart,
         other: impl Fn(&Path) -> String,
     ) -> anyhow::Result<()> {
         let Self { run, weights, summary, same_images } = self;
+        if !run.ranks.is_first() {
+            return Ok(());
+        }
         let report = write_report(&run.out)?;
         if let Some(metric) = summary.monitored() {
             let unread = match summary.last.left_out() {

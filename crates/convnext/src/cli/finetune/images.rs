@@ -14,19 +14,19 @@ use convnext::train::{
 use super::arguments::{FinetuneArguments, FreezeName, TaskName};
 use super::finished::{FinishedTraining, same_part};
 use super::share::check_share_is_used;
-use crate::cli::machine::Machine;
 use crate::cli::parts::MeasuredPart;
 use crate::cli::plan::print_plan;
-use crate::cli::progress::TrainingProgress;
+use crate::cli::shared::SharedMachine;
 use crate::cli::training::recorded_recipe::Origin;
 
 /// The key of the class weights in a recipe.
 const CLASS_WEIGHTS: &str = "regularization.class_weights";
 
-pub(super) fn run(arguments: FinetuneArguments, machine: &Machine, quiet: bool) -> anyhow::Result<()> {
+pub(super) fn run(arguments: FinetuneArguments, shared: &SharedMachine) -> anyhow::Result<()> {
     let (task, dry_run) = (arguments.task, arguments.training.length.dry_run);
-    let (job, data) = plan(arguments, machine.threads)?;
-    let (measured_on, device) = (MeasuredPart::of_validation(&data), &machine.device);
+    let (mut job, data) = shared.prepare(|| plan(arguments, shared.machine.threads))?;
+    job.run.ranks = shared.ranks.clone();
+    let (measured_on, device) = (MeasuredPart::of_validation(&data), &shared.machine.device);
     if dry_run {
         let lines = [
             format!("training images: {}", data.train_source),
@@ -38,7 +38,7 @@ pub(super) fn run(arguments: FinetuneArguments, machine: &Machine, quiet: bool) 
         };
         return print_plan(&planned, &job.run, &lines);
     }
-    let progress = &mut TrainingProgress::new(quiet)?;
+    let progress = &mut shared.progress()?;
     let finetuned = match task {
         TaskName::MultiLabel => finetune::<MultiLabel>(&job, data, device, progress)?,
         _ => finetune::<Classification>(&job, data, device, progress)?,

@@ -13,15 +13,15 @@ use convnext::train::{InitFrom, RecipeContext, SupervisedRecipe, read_metadata};
 use super::arguments::FinetuneArguments;
 use super::finished::{FinishedTraining, same_part};
 use super::share::check_share_is_used;
-use crate::cli::machine::Machine;
 use crate::cli::parts::MeasuredPart;
 use crate::cli::plan::print_plan;
-use crate::cli::progress::TrainingProgress;
+use crate::cli::shared::SharedMachine;
 use crate::cli::training::recorded_recipe::Origin;
 
-pub(super) fn run(arguments: FinetuneArguments, machine: &Machine, quiet: bool) -> anyhow::Result<()> {
+pub(super) fn run(arguments: FinetuneArguments, shared: &SharedMachine) -> anyhow::Result<()> {
     let dry_run = arguments.training.length.dry_run;
-    let (job, data) = plan(arguments, machine.threads)?;
+    let (mut job, data) = shared.prepare(|| plan(arguments, shared.machine.threads))?;
+    job.run.ranks = shared.ranks.clone();
     let measured_on = MeasuredPart::of_segmentation(&data);
     for decision in &data.decisions {
         log::info!("{decision}");
@@ -32,11 +32,11 @@ pub(super) fn run(arguments: FinetuneArguments, machine: &Machine, quiet: bool) 
             format!("validation images: {}", measured_on.in_words()),
         ];
         lines.extend(data.decisions.iter().map(|decision| format!("masks: {decision}")));
-        let planned = plan_segmentation(&job, data, &machine.device)?;
+        let planned = plan_segmentation(&job, data, &shared.machine.device)?;
         return print_plan(&planned, &job.run, &lines);
     }
-    let progress = &mut TrainingProgress::new(quiet)?;
-    let segmented = train_segmentation(&job, data, &machine.device, progress)?;
+    let progress = &mut shared.progress()?;
+    let segmented = train_segmentation(&job, data, &shared.machine.device, progress)?;
     let Segmented { weights, summary, held_out } = &segmented;
     let same_part = same_part(*held_out, job.labels.validation_fraction, &job.run);
     let same_images = format!("{}{same_part}", of_masks(&job.labels));

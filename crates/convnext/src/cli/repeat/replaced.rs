@@ -9,7 +9,7 @@ use super::recorded::Argument;
 use super::typed::TypedFlag;
 
 /// Flags that say where and how a run is computed, and change no recorded setting.
-const WITHOUT_EFFECT: [&str; 12] = [
+const WITHOUT_EFFECT: [&str; 13] = [
     "--config",
     "--out",
     "--dry-run",
@@ -18,6 +18,7 @@ const WITHOUT_EFFECT: [&str; 12] = [
     "--strict",
     "--checkpoint-every",
     "--cache",
+    "--stall-timeout",
     "--threads",
     "--device",
     "--quiet",

@@ -96,6 +96,9 @@ pub(crate) struct RunArguments {
     /// Threads of each command [default: all cores, divided by --parallel]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub(super) threads: Option<usize>,
+    /// Share the trainings and evaluations among the ranks that this command starts, such as "mpirun -n 4"; results do not change
+    #[arg(long, value_name = "COMMAND", value_parser = launcher)]
+    pub(super) launcher: Option<ShellWords>,
     /// Go on with the study in --out where it was stopped
     #[arg(long)]
     pub(super) resume: bool,
@@ -154,6 +157,20 @@ fn stage_arguments(text: &str) -> Result<(StageName, Vec<String>), String> {
     let (stage, words) = text.split_once('=').ok_or("expected STAGE=WORDS, such as bench=\"--steps 20\"")?;
     let words = shlex::split(words).ok_or("a quotation mark has no second one")?;
     Ok((StageName::from_str(stage, false)?, words))
+}
+
+/// Words of a command, as a shell would divide them.
+#[derive(Debug, Clone)]
+pub(super) struct ShellWords(pub(super) Vec<String>);
+
+/// The command that starts ranks.
+fn launcher(text: &str) -> Result<ShellWords, String> {
+    let words = shlex::split(text).ok_or("a quotation mark has no second one")?;
+    if words.is_empty() {
+        Err("expected a command, such as \"mpirun -n 4\"".into())
+    } else {
+        Ok(ShellWords(words))
+    }
 }
 
 impl RunArguments {

@@ -10,6 +10,9 @@ use convnext::train::{FinetuneRecipe, InitFrom, PretrainRecipe, SupervisedRecipe
 /// Recipes that depend on model and images, and are checked by the commands themselves.
 const MADE: [&str; 2] = ["auto", "paper"];
 
+/// Commands besides trainings whose work ranks can share.
+const SHARED: [&str; 2] = ["evaluate", "embed"];
+
 /// The words of a command after the name of the program: trainings go on where they were.
 pub(super) fn words(run: &PlannedRun, threads: Option<usize>) -> Vec<String> {
     let mut words = run.arguments.clone();
@@ -18,6 +21,12 @@ pub(super) fn words(run: &PlannedRun, threads: Option<usize>) -> Vec<String> {
         words.extend(["--threads".to_owned(), threads.to_string()]);
     }
     words
+}
+
+/// `true` if ranks can share the work of a run.
+pub(super) fn is_shared(run: &PlannedRun) -> bool {
+    let command = run.arguments.first().map(String::as_str);
+    run.stage.is_training() || command.is_some_and(|command| SHARED.contains(&command))
 }
 
 /// Parses every command as the program will, and reads its recipe, so that a mistake in a study is found at once and not after

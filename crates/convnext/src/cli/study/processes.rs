@@ -4,17 +4,17 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::Duration;
 
+use convnext::distributed::launcher_variables;
 use convnext::study::{CommandEnd, PlannedRun, Runner};
-use convnext::train::TrainError;
+use convnext::train::{Interruption, TrainError};
 
-use super::commands::words;
+use super::commands::{is_shared, words};
+use crate::cli::ending::{EXIT_INTERRUPTED, EXIT_REQUEUED};
 use crate::cli::output::print_progress;
-use crate::cli::progress::EXIT_INTERRUPTED;
+use crate::cli::signals::Signals;
 
 /// Time between two looks at a process.
 const LOOK_EVERY: Duration = Duration::from_millis(30);
@@ -27,14 +27,38 @@ pub(super) struct Processes {
     program: PathBuf,
     /// Threads of each command, where they are not all cores.
     threads: Option<usize>,
-    interrupted: Arc<AtomicBool>,
+    /// Words that start the ranks of commands whose work they can share; none where each is one process.
+    launcher: Vec<String>,
+    signals: Signals,
 }
 
 impl Processes {
     /// # Errors
     /// When the system does not tell where this program is.
-    pub(super) fn new(threads: Option<usize>, interrupted: Arc<AtomicBool>) -> io::Result<Self> {
-        Ok(Self { program: std::env::current_exe()?, threads, interrupted })
+    pub(super) fn new(threads: Option<usize>, launcher: Vec<String>, signals: Signals) -> io::Result<Self> {
+        Ok(Self { program: std::env::current_exe()?, threads, launcher, signals })
+    }
+
+    /// The command of a run: this program, by the launcher where its work can be shared.
+    fn command(&self, run: &PlannedRun) -> Command {
+        let mut command = match self.launcher_of(run) {
+            Some((launcher, rest)) => {
+                let mut command = Command::new(launcher);
+                command.args(rest).arg(&self.program);
+                command
+            }
+            None => Command::new(&self.program),
+        };
+        // The ranks of a run are none of the job that a launcher made of this process.
+        launcher_variables().iter().for_each(|name| {
+            command.env_remove(name);
+        });
+        command.args(words(run, self.threads));
+        command
+    }
+
+    fn launcher_of(&self, run: &PlannedRun) -> Option<(&String, &[String])> {
+        self.launcher.split_first().filter(|_| is_shared(run))
     }
 
     fn try_run(&self, run: &PlannedRun) -> io::Result<CommandEnd> {
@@ -51,13 +75,12 @@ impl Processes {
             fs::remove_dir_all(&run.folder)?;
         }
         let before = log.seek(SeekFrom::End(0))?;
-        let mut command = Command::new(&self.program);
-        command.args(words(run, self.threads));
+        let mut command = self.command(run);
         command.stdin(Stdio::null()).stdout(File::create(&printed)?).stderr(log.try_clone()?);
         // A group of its own, so that Ctrl-C reaches it once, from here.
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let status = self.wait(command.spawn()?)?;
+        let status = self.wait(run, command.spawn()?)?;
         log.seek(SeekFrom::Start(before))?;
         self.end(run, status, &message(log)?, &printed)
     }
@@ -81,7 +104,7 @@ impl Processes {
         true
     }
 
-    fn wait(&self, mut child: Child) -> io::Result<ExitStatus> {
+    fn wait(&self, run: &PlannedRun, mut child: Child) -> io::Result<ExitStatus> {
         let mut is_told = false;
         loop {
             if let Some(status) = child.try_wait()? {
@@ -89,10 +112,17 @@ impl Processes {
             }
             if self.interrupted() && !is_told {
                 is_told = true;
-                ask_to_stop(&mut child)?;
+                ask_to_stop(&mut child, self.stop_signal(run))?;
             }
             sleep(LOOK_EVERY);
         }
+    }
+
+    /// The signal that makes a run write a checkpoint and end. Launchers pass SIGUSR1 on and wait; what else they are sent they make
+    /// an end of within seconds.
+    fn stop_signal(&self, run: &PlannedRun) -> &'static str {
+        let is_requeued = self.signals.interruption() == Some(Interruption::Requeue);
+        if is_requeued || self.launcher_of(run).is_some() { "-USR1" } else { "-TERM" }
     }
 
     fn end(
@@ -109,7 +139,9 @@ impl Processes {
                 Ok(json) => CommandEnd::Success(Some(json)),
                 Err(error) => failure(format!("{} holds no JSON: {error}", printed.display()), false),
             },
-            Some(code) if code == i32::from(EXIT_INTERRUPTED) => CommandEnd::Interrupted,
+            Some(code) if [EXIT_INTERRUPTED, EXIT_REQUEUED].map(i32::from).contains(&code) => {
+                CommandEnd::Interrupted
+            }
             // It may not have had the time to catch the signal.
             _ if self.interrupted() => CommandEnd::Interrupted,
             Some(_) => failure(error.to_owned(), error.starts_with(TrainError::DIVERGED)),
@@ -128,15 +160,15 @@ impl Runner for Processes {
     }
 
     fn interrupted(&self) -> bool {
-        self.interrupted.load(Ordering::Relaxed)
+        self.signals.interruption().is_some()
     }
 }
 
 /// Asks a process to stop with a checkpoint. Elsewhere than on Unix, Ctrl-C reaches it by itself.
-fn ask_to_stop(child: &mut Child) -> io::Result<()> {
+fn ask_to_stop(child: &mut Child, signal: &str) -> io::Result<()> {
     if cfg!(unix) {
         let asked =
-            Command::new("kill").args(["-TERM", &child.id().to_string()]).stderr(Stdio::null()).status();
+            Command::new("kill").args([signal, &child.id().to_string()]).stderr(Stdio::null()).status();
         if !asked.is_ok_and(|status| status.success()) && child.try_wait()?.is_none() {
             child.kill()?;
         }

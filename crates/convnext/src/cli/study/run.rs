@@ -5,19 +5,28 @@ use std::thread::available_parallelism;
 use anyhow::bail;
 use clap::Command;
 use convnext::study::{
-    PlannedRun, StudyFolder, StudyOutcome, TABLE_FILE, check_parallel, plan, read_study, run_study,
+    PlannedRun, StudyError, StudyFolder, StudyOutcome, TABLE_FILE, check_parallel, plan, read_study,
+    run_study,
 };
+use convnext::train::Interruption;
 use convnext::{REPORT_FILE, write_study};
 
 use super::arguments::RunArguments;
 use super::commands::{check, check_data};
 use super::processes::Processes;
 use super::progress::StudyProgress;
+use crate::cli::ending::Requeued;
+use crate::cli::launched::Launched;
 use crate::cli::out_folder::absolute;
 use crate::cli::output::{print_text, table};
-use crate::cli::progress::catch_signals;
+use crate::cli::signals::Signals;
 
-pub(super) fn run(arguments: &RunArguments, quiet: bool, program: Command) -> anyhow::Result<()> {
+pub(super) fn run(
+    arguments: &RunArguments,
+    launched: &Launched,
+    quiet: bool,
+    program: Command,
+) -> anyhow::Result<()> {
     let study = read_study(&arguments.name)?;
     let options = arguments.options()?;
     check_parallel(&study, arguments.parallel)?;
@@ -32,9 +41,17 @@ pub(super) fn run(arguments: &RunArguments, quiet: bool, program: Command) -> an
     }
     check_data(&options)?;
     let mut folder = StudyFolder::open(&out, &study, &options, arguments.resume)?;
-    let processes = Processes::new(threads, catch_signals()?)?;
+    let signals = Signals::catch(launched.is_launched())?;
+    let launcher = arguments.launcher.as_ref().map(|words| words.0.clone()).unwrap_or_default();
+    let processes = Processes::new(threads, launcher, signals.clone())?;
     let progress = StudyProgress { quiet, metrics: study.metrics };
-    let outcome = run_study(&mut folder, arguments.parallel, &processes, &progress)?;
+    let outcome = run_study(&mut folder, arguments.parallel, &processes, &progress).map_err(|error| {
+        let is_requeued = signals.interruption() == Some(Interruption::Requeue);
+        match error {
+            StudyError::Interrupted if is_requeued => anyhow::Error::from(Requeued),
+            error => error.into(),
+        }
+    })?;
     let report = arguments.out.join(REPORT_FILE);
     write_study(&report, &outcome)?;
     print_text(&format!(

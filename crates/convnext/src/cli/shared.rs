@@ -1,0 +1,194 @@
+//! The set-up of commands whose work the ranks of a job share.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::time::Duration;
+
+use clap::Args;
+use convnext::core::counted;
+use convnext::distributed::Ranks;
+use convnext::train::duration_in_words;
+use serde::{Deserialize, Serialize};
+
+use super::launched::Launched;
+use super::length::minutes_above_zero;
+use super::machine::{Machine, set_up};
+use super::output::print_progress;
+use super::progress::TrainingProgress;
+use super::signals::Signals;
+use super::values::MachineArguments;
+
+/// Arguments about the other ranks of a job.
+#[derive(Debug, Args)]
+pub(crate) struct RankArguments {
+    /// End a job of several machines when its ranks have not met for so long, because one stands still [default: never]
+    #[arg(long, value_name = "MINUTES", value_parser = minutes_above_zero)]
+    stall_timeout: Option<Duration>,
+}
+
+/// What a command computes with, and the ranks that it shares its work with.
+pub(crate) struct SharedMachine {
+    pub(crate) machine: Machine,
+    pub(crate) ranks: Ranks,
+    /// `true` where progress is not shown.
+    pub(crate) quiet: bool,
+    is_launched: bool,
+}
+
+impl SharedMachine {
+    /// Gets ready on all ranks, and shows them once, where there are several.
+    pub(crate) fn set_up(
+        machine: &MachineArguments,
+        arguments: &RankArguments,
+        launched: &Launched,
+        quiet: bool,
+    ) -> anyhow::Result<Self> {
+        let ranks = launched.ranks().clone();
+        let ranks = match arguments.stall_timeout {
+            Some(timeout) if !ranks.is_alone() => watched(ranks, timeout),
+            _ => ranks,
+        };
+        let machine = ranks.meet(set_up(machine))?;
+        let here = RankPlace::of_this_process(ranks.host(), machine.threads);
+        let all = ranks.gather(anyhow::Ok(here))?;
+        if ranks.is_first() && !ranks.is_alone() {
+            if !quiet {
+                print_progress(&in_words(&all));
+            }
+            if let Some(warning) = warning_of_bound_ranks(&all) {
+                log::warn!("{warning}");
+            }
+        }
+        Ok(Self { machine, ranks, quiet, is_launched: launched.is_launched() })
+    }
+
+    /// The work of each rank before they share any, such as opening the data: on rank 0 first, whose downloads and indices
+    /// are there for the others.
+    pub(crate) fn prepare<T>(&self, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+        self.ranks.first_then_others(work)
+    }
+
+    /// Shows a training, and ends it on signals.
+    pub(crate) fn progress(&self) -> anyhow::Result<TrainingProgress> {
+        Ok(TrainingProgress::new(self.quiet, self.ranks.meet(self.signals())?))
+    }
+
+    fn signals(&self) -> anyhow::Result<Signals> {
+        Ok(Signals::catch(self.is_launched)?)
+    }
+}
+
+/// Ranks that end their job when they have not met for so long.
+fn watched(ranks: Ranks, timeout: Duration) -> Ranks {
+    let place = format!("rank {} on {}", ranks.rank(), ranks.host());
+    ranks.watched(timeout, move |time| {
+        print_progress(&format!(
+            "error: {place} has not met the others for {}, longer than --stall-timeout; one of them stands still, so the job \
+             ends, and goes on with --resume",
+            duration_in_words(time.as_secs_f64())
+        ));
+        std::process::abort();
+    })
+}
+
+/// Where a rank computes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct RankPlace {
+    host: String,
+    threads: usize,
+    /// Cores that the rank may use, of those of the machine; where the system tells.
+    cores: Option<[usize; 2]>,
+}
+
+impl RankPlace {
+    fn of_this_process(host: String, threads: usize) -> Self {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+        let online = fs::read_to_string("/sys/devices/system/cpu/online").ok();
+        let cores = allowed.and_then(count_of_list).zip(online.as_deref().and_then(count_of_list));
+        Self { host, threads, cores: cores.map(<[usize; 2]>::from) }
+    }
+}
+
+/// How many numbers a list of Linux, such as `0-3,8`, has.
+fn count_of_list(list: &str) -> Option<usize> {
+    let count = |range: &str| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        (last.parse::<usize>().ok()? + 1).checked_sub(first.parse().ok()?)
+    };
+    list.trim().split(',').map(count).sum()
+}
+
+/// Such as `4 ranks on 2 machines: node1 (2 ranks, 8 threads each), node2 (2 ranks, 8 threads each)`.
+fn in_words(all: &[RankPlace]) -> String {
+    let hosts: BTreeSet<&str> = all.iter().map(|place| place.host.as_str()).collect();
+    let of = |host: &str| {
+        let here: Vec<&RankPlace> = all.iter().filter(|place| place.host == host).collect();
+        let threads: BTreeSet<usize> = here.iter().map(|place| place.threads).collect();
+        let threads: Vec<String> = threads.iter().map(usize::to_string).collect();
+        let (ranks, threads) = (counted(here.len(), "rank", "ranks"), threads.join(" or "));
+        let noun = if threads == "1" { "thread" } else { "threads" };
+        format!("{host} ({ranks}, {threads} {noun}{})", if here.len() == 1 { "" } else { " each" })
+    };
+    let shown: Vec<String> = hosts.iter().map(|host| of(host)).collect();
+    format!(
+        "{} on {}: {}",
+        counted(all.len(), "rank", "ranks"),
+        counted(hosts.len(), "machine", "machines"),
+        shown.join(", ")
+    )
+}
+
+/// A warning of ranks that a launcher keeps on one core each, on a machine that has more of them than ranks.
+fn warning_of_bound_ranks(all: &[RankPlace]) -> Option<String> {
+    let has_idle_cores = |place: &&RankPlace| {
+        let ranks = all.iter().filter(|other| other.host == place.host).count();
+        place.cores.is_some_and(|[allowed, online]| allowed == 1 && online > ranks)
+    };
+    let place = all.iter().find(has_idle_cores)?;
+    let [_, online] = place.cores?;
+    Some(format!(
+        "ranks on {} are bound to one core each, of {online}: start them with --bind-to none, or bind them to sockets",
+        place.host
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(host: &str, threads: usize, cores: [usize; 2]) -> RankPlace {
+        RankPlace { host: host.into(), threads, cores: Some(cores) }
+    }
+
+    #[test]
+    fn ranks_are_shown_by_machine() {
+        let all = [place("b", 8, [8, 16]), place("a", 4, [8, 8]), place("b", 8, [8, 16])];
+        let expected = "3 ranks on 2 machines: a (1 rank, 4 threads), b (2 ranks, 8 threads each)";
+        assert_eq!(in_words(&all), expected);
+        let all = [place("a", 1, [1, 2]), place("a", 1, [1, 2])];
+        assert_eq!(in_words(&all), "2 ranks on 1 machine: a (2 ranks, 1 thread each)");
+        assert!(in_words(&[place("a", 1, [1, 2]), place("a", 2, [1, 2])]).ends_with("1 or 2 threads each)"));
+    }
+
+    #[test]
+    fn ranks_on_one_core_of_many_are_warned_of() {
+        let warned = |all: &[RankPlace]| warning_of_bound_ranks(all).is_some();
+        assert!(warned(&[place("a", 1, [1, 4]), place("a", 1, [1, 4])]));
+        assert!(warned(&[place("a", 8, [8, 8]), place("b", 1, [1, 2])]));
+        // As many ranks as cores, whole machines and parts of them.
+        assert!(!warned(&[place("a", 1, [1, 2]), place("a", 1, [1, 2])]));
+        assert!(!warned(&[place("a", 8, [8, 8]), place("b", 4, [4, 8])]));
+        assert!(!warned(&[RankPlace { cores: None, ..place("a", 1, [1, 4]) }]));
+    }
+
+    #[test]
+    fn lists_of_cores_are_counted() {
+        for (list, count) in
+            [("0", Some(1)), ("0-3", Some(4)), (" 0-3,8,10-11\n", Some(7)), ("", None), ("3-x", None)]
+        {
+            assert_eq!(count_of_list(list), count, "{list:?}");
+        }
+        assert_eq!(count_of_list("4-2"), None);
+    }
+}
