@@ -63,7 +63,7 @@ pub use instances::run_lengths::RunLengths;
 pub use loading::cache::Cache;
 pub use loading::corrupt::OnCorrupt;
 pub use loading::corrupt_file::CorruptFile;
-pub use loading::epoch::EpochBatches;
+pub use loading::epoch::{EpochBatches, MadeBatch};
 pub use loading::image_batch::{ImageBatch, LabelMix};
 pub use loading::image_reader::ImageReader;
 pub use loading::image_source::{ImageSource, Transform};

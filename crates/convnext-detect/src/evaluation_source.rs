@@ -2,10 +2,10 @@
 
 use convnext_core::Preprocessing;
 use convnext_data::{
-    Batch, BatchContext, DataError, Dataset, Decoding, DetectionSet, Image, ImageReader, Loader,
-    SampleContext, Source,
+    Batch, BatchContext, DataError, Dataset, Decoding, DetectionSet, Image, ImageReader, SampleContext,
+    Source,
 };
-use convnext_train::{EvalLoaderConfig, TrainError};
+use convnext_train::{EvalLoaderConfig, SharedLoader, TrainError};
 
 /// Images one at a time, decoded and not yet resized: inference does that.
 #[derive(Debug, Clone)]
@@ -37,10 +37,11 @@ impl DetectionEvaluationSource {
         set: DetectionSet,
         preprocessing: Preprocessing,
         reading: &EvalLoaderConfig,
-    ) -> Result<Loader<Self>, TrainError> {
+    ) -> Result<SharedLoader<Self>, TrainError> {
         let config = reading.of_whole_images(&preprocessing)?;
         let decoding = Decoding::of(&preprocessing, set.orientation());
-        Ok(Loader::new(Self { set, decoding, preprocessing }, config)?)
+        let source = Self { set, decoding, preprocessing };
+        Ok(SharedLoader::new(source, config, reading.ranks.clone())?)
     }
 
     /// The images and their objects.

@@ -7,11 +7,11 @@ use convnext_core::{
     ConfigError, DetectionTask, DetectorRules, Geometry, ImageSize, Interpolation, Kind, MaskRcnnConfig,
     ModelConfig, Preprocessing, STAGES, WeightMetadata, counted,
 };
-use convnext_data::{Dataset, DetectionData, Loader, TileOptions};
+use convnext_data::{Dataset, DetectionData, TileOptions};
 use convnext_train::{
-    Freeze, FrozenStages, Job, LayerDecay, MemoryEstimate, Observer, ParameterRules, RunSettings, Summary,
-    TrainError, Trained, TrainingPlan, TrainingRecipe, are_same_classes, check_batch_norm, in_toml,
-    plan_training, run_training,
+    Freeze, FrozenStages, Job, LayerDecay, MemoryEstimate, Observer, ParameterRules, RunSettings,
+    SharedLoader, Summary, TrainError, Trained, TrainingPlan, TrainingRecipe, are_same_classes,
+    check_batch_norm, in_toml, plan_training, run_training,
 };
 use serde::Serialize;
 
@@ -106,7 +106,7 @@ impl OnObjects {
     fn validation_loader(
         &self,
         preprocessing: &Preprocessing,
-    ) -> Result<Option<Loader<DetectionEvaluationSource>>, TrainError> {
+    ) -> Result<Option<SharedLoader<DetectionEvaluationSource>>, TrainError> {
         let reading = self.job.run.validation_reading(1);
         let validation = &self.data.validation;
         match validation.is_empty() {

@@ -51,6 +51,12 @@ impl CocoResult {
         }
     }
 
+    /// The detection as it stands in the file.
+    pub fn text(&self) -> String {
+        serde_json::to_string(self)
+            .unwrap_or_else(|error| unreachable!("numbers and texts have a text: {error}"))
+    }
+
     /// The detection, of the class that has this category.
     ///
     /// # Errors
@@ -90,9 +96,17 @@ impl<W: Write> ResultsWriter<W> {
     /// # Errors
     /// Those of the output.
     pub fn write(&mut self, result: &CocoResult) -> io::Result<()> {
+        self.write_text(&result.text())
+    }
+
+    /// [`Self::write`] of a detection that another process found, by its [`CocoResult::text`].
+    ///
+    /// # Errors
+    /// Those of the output.
+    pub fn write_text(&mut self, result: &str) -> io::Result<()> {
         self.output.write_all(if self.is_empty { b"\n" } else { b",\n" })?;
         self.is_empty = false;
-        Ok(serde_json::to_writer(&mut self.output, result)?)
+        self.output.write_all(result.as_bytes())
     }
 
     /// The end of the file.

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use burn::prelude::*;
 use convnext_core::{Interpolation, Preprocessing, WeightMetadata};
-use convnext_data::{Image, Loader, Region, class_colours, resize_with};
+use convnext_data::{Image, Region, class_colours, resize_with};
 use convnext_nn::DropPath;
-use convnext_train::{Freeze, Loss, MonitoredMetric, Task, TrainError, ValidationResult, denormalized};
+use convnext_train::{
+    Freeze, Loss, MonitoredMetric, SharedLoader, Task, TrainError, ValidationResult, denormalized,
+};
 
 use crate::batch::DetectionBatch;
 use crate::detect_options::DetectOptions;
@@ -30,7 +32,7 @@ pub struct DetectTask {
     pub(crate) drop_path: Vec<f64>,
     pub(crate) device: Device,
     /// One loader for all epochs, so that it tells of a file once; `None` without images.
-    pub(crate) validation: Option<Loader<DetectionEvaluationSource>>,
+    pub(crate) validation: Option<SharedLoader<DetectionEvaluationSource>>,
     pub(crate) options: DetectOptions,
     pub(crate) metadata: WeightMetadata,
 }
@@ -79,7 +81,7 @@ impl Task for DetectTask {
     }
 
     fn validation_images(&self) -> usize {
-        self.validation.as_ref().map_or(0, Loader::samples)
+        self.validation.as_ref().map_or(0, SharedLoader::samples)
     }
 
     fn validate(
@@ -92,7 +94,8 @@ impl Task for DetectTask {
             (model, &self.device),
             images,
             &self.options,
-            |_, _| Ok::<(), TrainError>(()),
+            |_, _| (),
+            |()| Ok::<(), TrainError>(()),
         )?;
         if let Some(folder) = image_folder {
             comparisons.save(folder, &mut result)?;

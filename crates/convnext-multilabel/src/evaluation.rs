@@ -1,9 +1,11 @@
 //! Evaluation of multi-label classification: of each class, whether it is in an image.
 
 use convnext_core::{ClassNames, Kind};
-use convnext_data::{CorruptFile, Loader, Source, members_of_sets};
+use convnext_data::{CorruptFile, ImageBatch, Source, members_of_sets};
 use convnext_nn::{ConvNext, DropPath, tensor_values};
-use convnext_train::{ClassScores, Direction, Metric, TrainError, ValidationResult, for_each_batch_of};
+use convnext_train::{
+    ClassScores, Direction, Metric, SharedLoader, TrainError, ValidationResult, batch_images,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::metadata::MultiLabelTask;
@@ -89,8 +91,8 @@ impl From<MultiLabelEvaluation> for ValidationResult {
     }
 }
 
-/// Asks a network about every image of a loader, whose labels are sets of `classes`, the classes in the order of the
-/// outputs. `progress` is told how many images are done.
+/// Asks a network about every image of a loader, whose ranks share them and all get the results. The labels of images are sets of
+/// `classes`, the classes in the order of the outputs. `progress` is told how many images are done.
 ///
 /// # Errors
 /// [`TrainError::Config`] for another number of names than outputs, [`TrainError::Data`] for a class that is not among
@@ -99,7 +101,7 @@ impl From<MultiLabelEvaluation> for ValidationResult {
 pub fn evaluate_multi_label(
     model: &ConvNext,
     classes: &ClassNames,
-    loader: &Loader,
+    loader: &SharedLoader,
     mut progress: impl FnMut(usize),
 ) -> Result<MultiLabelEvaluation, TrainError> {
     let dataset = loader.source().dataset();
@@ -109,23 +111,30 @@ pub fn evaluate_multi_label(
     let mut answers: Vec<Vec<(f32, bool)>> = vec![Vec::new(); classes.len()];
     let mut shown = Shown::new(dataset, classes, loader.seed());
     let mut images = 0;
-    for_each_batch_of(loader, &model.backbone.stem.conv.weight.lazy_device(), |pixels, batch| {
+    let device = model.backbone.stem.conv.weight.lazy_device();
+    let compute = |mut batch: ImageBatch| {
+        let pixels = batch_images(&mut batch, &device);
         let logits = tensor_values(model.forward(pixels, &DropPath::none())?);
-        for ((row, label), &sample) in logits.chunks(classes.len()).zip(&batch.labels).zip(&batch.samples) {
+        for (row, &sample) in logits.chunks(classes.len()).zip(&batch.samples) {
             if !row.iter().all(|logit| logit.is_finite()) {
                 return Err(TrainError::NotFinite {
                     what: format!("the answer for {}", dataset.name(sample)),
                 });
             }
+        }
+        Ok((batch.samples, batch.labels, logits))
+    };
+    loader.for_each(compute, |(samples, labels, logits)| {
+        for ((row, label), sample) in logits.chunks(classes.len()).zip(labels).zip(samples) {
             let Some(label) = label else { continue };
             images += 1;
-            shown.add(sample, row, &sets[*label]);
-            for ((&logit, &is_in), answers) in row.iter().zip(&sets[*label]).zip(&mut answers) {
+            shown.add(sample, row, &sets[label]);
+            for ((&logit, &is_in), answers) in row.iter().zip(&sets[label]).zip(&mut answers) {
                 answers.push((logit, is_in));
             }
         }
         progress(images);
-        Ok(())
+        Ok::<(), TrainError>(())
     })?;
     let Shown { samples, mistakes, .. } = shown;
     let left_out = loader.corrupt();

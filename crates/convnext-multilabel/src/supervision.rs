@@ -5,10 +5,10 @@ use std::path::Path;
 use burn::prelude::*;
 use burn::tensor::activation::softplus;
 use convnext_core::{ClassNames, ConfigError};
-use convnext_data::{ImageBatch, LabelledData, Loader, classes_of_sets, members_of_sets};
+use convnext_data::{ImageBatch, LabelledData, classes_of_sets, members_of_sets};
 use convnext_nn::ConvNext;
 use convnext_train::{
-    ClassWeights, FinetuneRecipe, Supervision, TrainError, ValidationResult, save_thumbnails,
+    ClassWeights, FinetuneRecipe, SharedLoader, Supervision, TrainError, ValidationResult, save_thumbnails,
 };
 
 use crate::evaluation::{MultiLabelEvaluation, evaluate_multi_label};
@@ -68,7 +68,7 @@ impl Supervision for MultiLabel {
     fn evaluate(
         &self,
         model: &ConvNext,
-        images: &Loader,
+        images: &SharedLoader,
         image_folder: Option<&Path>,
     ) -> Result<ValidationResult, TrainError> {
         let mut result = evaluate_multi_label(model, &self.classes, images, |_| {})?;

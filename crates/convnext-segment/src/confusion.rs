@@ -5,9 +5,10 @@
 //! (Apache-2.0). What differs: a label that is no class is refused where masks are read, and does not vanish here.
 
 use convnext_data::LabelMap;
+use serde::{Deserialize, Serialize};
 
 /// Counts of pixels by their class and the class that was predicted for them.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfusionMatrix {
     classes: usize,
     /// `[classes, classes]`: rows are classes of the truth, columns predicted ones.
@@ -103,8 +104,6 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
-
     use super::*;
 
     const IGNORED: u16 = LabelMap::IGNORED;

@@ -3,18 +3,15 @@
 use std::path::Path;
 
 use burn::prelude::*;
-use convnext_data::{Image, Loader};
-use convnext_train::TrainError;
+use convnext_data::Image;
+use convnext_train::{BestAndWorst, SharedLoader, TrainError};
 
 use crate::confusion::ConfusionMatrix;
 use crate::evaluation::{SegmentationEvaluation, SegmentedSample};
-use crate::evaluation_source::EvaluationSource;
+use crate::evaluation_source::{EvaluationSource, WholeImage};
 use crate::inference::{InferenceOptions, segment};
 use crate::pictures::comparison;
 use crate::upernet::UperNet;
-
-/// Images that are shown of the best, and of the worst.
-const SHOWN: usize = 6;
 
 /// Comparisons of truth and prediction for the best and the worst images of an evaluation, in their order.
 #[derive(Debug, Default)]
@@ -25,70 +22,54 @@ pub struct Comparisons {
     pub worst: Vec<Image>,
 }
 
-/// Measures a network on every image of a loader, whose classes are those of the network. Predictions are compared at the
+/// Measures a network on every image of a loader, whose classes are those of the network; its ranks share them, and all get the
+/// results. Predictions are compared at the
 /// size of the label maps. `colours` show the classes; `progress` is told how many images are done.
 ///
 /// # Errors
 /// What reading the images reports, and those of [`segment`].
 pub fn evaluate_segmentation(
     network: (&UperNet, &Device),
-    loader: &Loader<EvaluationSource>,
+    loader: &SharedLoader<EvaluationSource>,
     options: &InferenceOptions,
     colours: &[[u8; 3]],
     mut progress: impl FnMut(usize),
 ) -> Result<(SegmentationEvaluation, Comparisons), TrainError> {
     let (set, preprocessing) = (loader.source().set(), loader.source().preprocessing());
-    let mut counts = ConfusionMatrix::new(network.0.config().classes);
-    let mut shown = Shown::default();
-    let mut images = 0;
-    for batch in loader.epoch(0) {
-        let Some((sample, image, labels)) = batch.map_err(TrainError::from)?.sample else { continue };
+    // Of the images that this rank computed. Counts are whole numbers, so they are added up at the end in any order.
+    let mut own_counts = ConfusionMatrix::new(network.0.config().classes);
+    let mut own_pictures = BestAndWorst::default();
+    let compute = |WholeImage { sample }: WholeImage| {
+        let Some((sample, image, labels)) = sample else { return Ok(None) };
         let predicted = segment(network, &image, preprocessing, options)?;
-        let mut own = ConfusionMatrix::new(network.0.config().classes);
-        own.add(&labels.labels, &predicted.labels);
-        counts.merge(&own);
-        images += 1;
-        if let Some(miou) = own.mean_iou() {
-            let sample = SegmentedSample { image: set.images().name(sample), miou, thumbnail: None };
-            shown.add(sample, || comparison(&image, &labels, &predicted, colours));
+        let mut counts = ConfusionMatrix::new(network.0.config().classes);
+        counts.add(&labels.labels, &predicted.labels);
+        own_counts.merge(&counts);
+        let miou = counts.mean_iou();
+        if let Some(miou) = miou {
+            own_pictures.add(sample, miou, || comparison(&image, &labels, &predicted, colours));
+        }
+        Ok(Some((sample, miou)))
+    };
+    let (mut images, mut shown) = (0, BestAndWorst::default());
+    loader.for_each(compute, |found: Option<(usize, Option<f64>)>| {
+        images += usize::from(found.is_some());
+        if let Some((sample, Some(miou))) = found {
+            let image = || SegmentedSample { image: set.images().name(sample), miou, thumbnail: None };
+            shown.add(sample, miou, image);
         }
         progress(images);
+        Ok::<(), TrainError>(())
+    })?;
+    let mut counts = ConfusionMatrix::new(network.0.config().classes);
+    for of_rank in loader.ranks().gather(Ok::<_, TrainError>(own_counts))? {
+        counts.merge(&of_rank);
     }
-    let mut result = SegmentationEvaluation::new(images, &counts, set.classes());
-    result.left_out = loader.corrupt();
-    let (best, of_best) = shown.best.into_iter().unzip();
-    let (worst, of_worst) = shown.worst.into_iter().unzip();
-    let result = SegmentationEvaluation { best, worst, ..result };
+    let [of_best, of_worst] = own_pictures.of_all_ranks(&shown, loader.ranks())?;
+    let [best, worst] = shown.into_lists();
+    let result = SegmentationEvaluation::new(images, &counts, set.classes());
+    let result = SegmentationEvaluation { best, worst, left_out: loader.corrupt(), ..result };
     Ok((result, Comparisons { best: of_best, worst: of_worst }))
-}
-
-/// The best and the worst images so far.
-#[derive(Default)]
-struct Shown {
-    best: Vec<(SegmentedSample, Image)>,
-    worst: Vec<(SegmentedSample, Image)>,
-}
-
-impl Shown {
-    /// Takes up an image where it is among the best or the worst; of equals the first stay.
-    fn add(&mut self, sample: SegmentedSample, image: impl Fn() -> Image) {
-        let miou = sample.miou;
-        insert(&mut self.best, &sample, |other| miou > other, &image);
-        insert(&mut self.worst, &sample, |other| miou < other, &image);
-    }
-}
-
-fn insert(
-    list: &mut Vec<(SegmentedSample, Image)>,
-    sample: &SegmentedSample,
-    goes_before: impl Fn(f64) -> bool,
-    image: impl Fn() -> Image,
-) {
-    let place = list.iter().position(|(other, _)| goes_before(other.miou)).unwrap_or(list.len());
-    if place < SHOWN {
-        list.insert(place, (sample.clone(), image()));
-        list.truncate(SHOWN);
-    }
 }
 
 impl Comparisons {

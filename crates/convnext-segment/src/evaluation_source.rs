@@ -2,10 +2,10 @@
 
 use convnext_core::Preprocessing;
 use convnext_data::{
-    Batch, BatchContext, DataError, Dataset, Decoding, Image, ImageReader, LabelMap, Loader, SampleContext,
+    Batch, BatchContext, DataError, Dataset, Decoding, Image, ImageReader, LabelMap, SampleContext,
     SegmentationSet, Source,
 };
-use convnext_train::{EvalLoaderConfig, TrainError};
+use convnext_train::{EvalLoaderConfig, SharedLoader, TrainError};
 
 use crate::source::labels_of;
 
@@ -39,10 +39,11 @@ impl EvaluationSource {
         set: SegmentationSet,
         preprocessing: Preprocessing,
         reading: &EvalLoaderConfig,
-    ) -> Result<Loader<Self>, TrainError> {
+    ) -> Result<SharedLoader<Self>, TrainError> {
         let config = reading.of_whole_images(&preprocessing)?;
         let decoding = Decoding::of(&preprocessing, reading.orientation);
-        Ok(Loader::new(Self { set, decoding, preprocessing }, config)?)
+        let source = Self { set, decoding, preprocessing };
+        Ok(SharedLoader::new(source, config, reading.ranks.clone())?)
     }
 
     /// The images and their label maps.

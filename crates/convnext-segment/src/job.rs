@@ -7,11 +7,11 @@ use convnext_core::{
     ConfigError, Geometry, ImageSize, Interpolation, Kind, ModelConfig, Preprocessing, STAGES,
     SegmentationTask, WeightMetadata, counted,
 };
-use convnext_data::{Dataset, Loader, SegmentationData, class_colours};
+use convnext_data::{Dataset, SegmentationData, class_colours};
 use convnext_train::{
-    Freeze, FrozenStages, Job, LayerDecay, MemoryEstimate, Observer, ParameterRules, RunSettings, Summary,
-    TrainError, Trained, TrainingPlan, TrainingRecipe, are_same_classes, in_toml, plan_training,
-    run_training,
+    Freeze, FrozenStages, Job, LayerDecay, MemoryEstimate, Observer, ParameterRules, RunSettings,
+    SharedLoader, Summary, TrainError, Trained, TrainingPlan, TrainingRecipe, are_same_classes, in_toml,
+    plan_training, run_training,
 };
 use serde::Serialize;
 
@@ -96,7 +96,7 @@ impl OnMasks {
     fn validation_loader(
         &self,
         preprocessing: &Preprocessing,
-    ) -> Result<Option<Loader<EvaluationSource>>, TrainError> {
+    ) -> Result<Option<SharedLoader<EvaluationSource>>, TrainError> {
         let reading = self.job.run.validation_reading(1);
         let validation = &self.data.validation;
         match validation.is_empty() {

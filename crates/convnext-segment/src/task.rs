@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use burn::prelude::*;
 use convnext_core::{ImageSize, Preprocessing, Seed, UperNetConfig, WeightMetadata};
-use convnext_data::{Image, LabelMap, Loader};
+use convnext_data::{Image, LabelMap};
 use convnext_nn::DropPath;
-use convnext_train::{Freeze, Loss, MonitoredMetric, Task, TrainError, ValidationResult, denormalized};
+use convnext_train::{
+    Freeze, Loss, MonitoredMetric, SharedLoader, Task, TrainError, ValidationResult, denormalized,
+};
 
 use crate::batch::SegmentationBatch;
 use crate::evaluate::evaluate_segmentation;
@@ -36,7 +38,7 @@ pub struct SegmentTask {
     pub(crate) seed: Seed,
     pub(crate) device: Device,
     /// One loader for all epochs, so that it tells of a file once; `None` without images.
-    pub(crate) validation: Option<Loader<EvaluationSource>>,
+    pub(crate) validation: Option<SharedLoader<EvaluationSource>>,
     pub(crate) inference: InferenceOptions,
     pub(crate) metadata: WeightMetadata,
     /// Colours of the classes.
@@ -81,7 +83,7 @@ impl Task for SegmentTask {
     }
 
     fn validation_images(&self) -> usize {
-        self.validation.as_ref().map_or(0, Loader::samples)
+        self.validation.as_ref().map_or(0, SharedLoader::samples)
     }
 
     fn validate(&self, model: &UperNet, image_folder: Option<&Path>) -> Result<ValidationResult, TrainError> {

@@ -3,7 +3,7 @@
 //! - [`pretrain`] and [`finetune`] run a whole job: data in, run folder out; [`plan_pretraining`] and [`plan_finetuning`]
 //!   tell what it would cost;
 //! - [`train`] is the loop, generic over a [`Task`]; [`Learner`] is what one of its steps changes;
-//! - [`evaluate`] measures a classifier; [`for_each_batch`] is how images reach a network that does not learn;
+//! - [`evaluate`] measures a classifier; a [`SharedLoader`] is how images reach a network that does not learn;
 //! - [`load_classifier`], [`load_fcmae`], [`save_weights`] bind names to parameters.
 //!
 //! **Invariant:** no argument parsing and no printing: whoever runs a job passes an [`Observer`].
@@ -26,15 +26,17 @@ mod words;
 pub use analysis::activation_maps::{SHOWN_CHANNELS, activation_maps};
 pub use analysis::backbone_analysis::{BackboneAnalysis, alignments};
 pub use analysis::layer_statistics::{LayerMeasures, SELECTIVITY_BARS, Selectivity};
-pub use convnext_distributed::Ranks;
+pub use convnext_distributed::{RankFailure, Ranks};
 pub use error::TrainError;
+pub use evaluation::best_and_worst::BestAndWorst;
 pub use evaluation::class_scores::ClassScores;
 pub use evaluation::evaluate::evaluate;
 pub use evaluation::features::Features;
-pub use evaluation::inference::{EvalLoaderConfig, for_each_batch, for_each_batch_of};
+pub use evaluation::inference::EvalLoaderConfig;
 pub use evaluation::logits::log_probabilities;
 pub use evaluation::neighbours::classify_by_neighbours;
 pub use evaluation::results::{ClassResult, Confusion, Evaluation, SamplePrediction};
+pub use evaluation::shared_loader::SharedLoader;
 pub use evaluation::thumbnails::save_thumbnails;
 pub use memory::{BesideBackbone, MemoryEstimate, available_memory};
 pub use optimization::average::MovingAverage;

@@ -1,17 +1,18 @@
 //! From a weight file to the classes of images.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use burn::prelude::*;
 use convnext_core::{ClassNames, ConfigError, ImageSize, OutputActivation, Preprocessing};
 use convnext_data::{
-    Dataset, Decoding, Image, Orientation, PreparedImage, open_images, prepare_for_evaluation,
+    Dataset, Decoding, Image, ImageBatch, Orientation, PreparedImage, open_images, prepare_for_evaluation,
 };
 use convnext_multilabel::MultiLabelTask;
 use convnext_nn::{ConvNext, DropPath, ModelError, Precision, tensor_values};
 use convnext_train::{
-    EvalLoaderConfig, TrainError, for_each_batch, load_classifier, load_network, log_probabilities,
-    read_metadata,
+    EvalLoaderConfig, RankFailure, TrainError, batch_images, load_classifier, load_network,
+    log_probabilities, read_metadata,
 };
 use serde::Serialize;
 
@@ -131,20 +132,24 @@ impl Classifier {
     }
 
     /// Classifies any number of images at the speed of the network, while the next ones are read. `each` is given the
-    /// name of an image and all classes, the likeliest first, in the order of the images.
+    /// name of an image and all classes, the likeliest first, in the order of the images. Ranks share the images, and `each`
+    /// is called for all of them on every rank.
     ///
     /// # Errors
     /// As [`Self::classify`], what reading the images reports, and what `each` returns.
-    pub fn classify_all<E: From<TrainError>>(
+    pub fn classify_all<E: Display + From<TrainError> + From<RankFailure>>(
         &self,
         images: &Dataset,
         reading: &EvalLoaderConfig,
         mut each: impl FnMut(String, Vec<Prediction>) -> Result<(), E>,
     ) -> Result<(), E> {
-        for_each_batch(images, &self.preprocessing, reading, &self.device, |pixels, batch| {
-            let answers = self.answers(pixels)?;
-            let named = batch.samples.iter().map(|&sample| images.name(sample)).zip(answers);
-            named.into_iter().try_for_each(|(name, answer)| each(name, answer))
+        let compute = |mut batch: ImageBatch| {
+            let logits = self.logits(batch_images(&mut batch, &self.device))?;
+            Ok((batch.samples, logits))
+        };
+        reading.loader(images, &self.preprocessing)?.for_each(compute, |(samples, logits)| {
+            let mut named = samples.into_iter().zip(self.ranked(&logits)?);
+            named.try_for_each(|(sample, answer)| each(images.name(sample), answer))
         })
     }
 
@@ -156,16 +161,20 @@ impl Classifier {
     pub fn classify(&self, images: &[Image]) -> Result<Vec<Vec<Prediction>>, TrainError> {
         let mut answers = Vec::with_capacity(images.len());
         for images in images_to_tensors(images, &self.preprocessing, &self.device)? {
-            answers.extend(self.answers(images)?);
+            answers.extend(self.ranked(&self.logits(images)?)?);
         }
         Ok(answers)
     }
 
-    fn answers(&self, images: Tensor<4>) -> Result<Vec<Vec<Prediction>>, TrainError> {
-        let logits = self.model.forward(images, &DropPath::none())?;
-        let classes = logits.dims()[1];
-        let logits = tensor_values(logits);
-        let ranked = logits.chunks(classes).map(|row| self.rank(row)).collect::<Option<Vec<_>>>();
+    /// `[N, classes]`.
+    fn logits(&self, images: Tensor<4>) -> Result<Vec<f32>, TrainError> {
+        Ok(tensor_values(self.model.forward(images, &DropPath::none())?))
+    }
+
+    /// For each row of logits all classes, the likeliest first.
+    fn ranked(&self, logits: &[f32]) -> Result<Vec<Vec<Prediction>>, TrainError> {
+        let rows = logits.chunks(self.model.config().classes);
+        let ranked = rows.map(|row| self.rank(row)).collect::<Option<Vec<_>>>();
         ranked.ok_or_else(|| TrainError::NotFinite { what: "the answer of the classifier".into() })
     }
 

@@ -1,12 +1,13 @@
 //! From a weight file to embeddings of images.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use burn::prelude::*;
 use convnext_core::{ImageSize, ModelConfig, Preprocessing};
-use convnext_data::{Dataset, Image};
+use convnext_data::{Dataset, Image, ImageBatch};
 use convnext_nn::{ConvNext, EmbeddingLayer, Precision, tensor_values};
-use convnext_train::{EvalLoaderConfig, TrainError, for_each_batch, load_network};
+use convnext_train::{EvalLoaderConfig, RankFailure, TrainError, batch_images, load_network};
 
 use crate::classifier::{images_to_tensors, open_image};
 
@@ -102,20 +103,24 @@ impl Embedder {
     }
 
     /// The embeddings of any number of images, made at the speed of the network while the next images are read. `each`
-    /// is given the name of an image and its embedding, in the order of the images.
+    /// is given the name of an image and its embedding, in the order of the images. Ranks share the images, and `each` is
+    /// called for all of them on every rank, one of which may be the one that writes.
     ///
     /// # Errors
     /// As [`Self::embed`], what reading the images reports, and what `each` returns.
-    pub fn embed_all<E: From<TrainError>>(
+    pub fn embed_all<E: Display + From<TrainError> + From<RankFailure>>(
         &self,
         images: &Dataset,
         reading: &EvalLoaderConfig,
         mut each: impl FnMut(String, &[f32]) -> Result<(), E>,
     ) -> Result<(), E> {
-        for_each_batch(images, &self.preprocessing, reading, &self.device, |pixels, batch| {
-            let vectors = self.vectors(pixels)?;
-            let named = batch.samples.iter().zip(vectors.chunks(self.width()));
-            named.into_iter().try_for_each(|(&sample, vector)| each(images.name(sample), vector))
+        let compute = |mut batch: ImageBatch| {
+            let vectors = self.vectors(batch_images(&mut batch, &self.device))?;
+            Ok((batch.samples, vectors))
+        };
+        reading.loader(images, &self.preprocessing)?.for_each(compute, |(samples, vectors)| {
+            let mut named = samples.into_iter().zip(vectors.chunks(self.width()));
+            named.try_for_each(|(sample, vector)| each(images.name(sample), vector))
         })
     }
 

@@ -34,7 +34,7 @@ pub(crate) struct Shared<S> {
 
 impl<S: Source> Shared<S> {
     /// One batch; `None` when it was stopped or too many files are corrupt.
-    fn batch(&self, plan: &Plan, number: usize, stop: &AtomicBool) -> Made<S::Batch> {
+    fn batch(&self, plan: &Plan, number: usize, stop: &AtomicBool) -> MadeBatch<S::Batch> {
         let start = number * self.config.batch_size;
         let end = (start + self.config.batch_size).min(plan.order.len());
         let place = BatchContext { seed: self.config.seed, epoch: plan.epoch, number };
@@ -45,11 +45,17 @@ impl<S: Source> Shared<S> {
             match self.good_sample(plan, position, (&draw, stop), &mut corrupt) {
                 Ok(Found::Good(sample, ready)) => samples.push((sample, ready)),
                 Ok(Found::Skipped) => {}
-                Ok(Found::Nothing) => return Made { batch: Ok(None), corrupt },
-                Err(error) => return Made { batch: Err(error), corrupt },
+                Ok(Found::Nothing) => return MadeBatch { batch: Ok(None), corrupt },
+                Err(error) => return MadeBatch { batch: Err(error), corrupt },
             }
         }
-        Made { batch: Ok(Some(self.source.collate(place, draw, samples))), corrupt }
+        MadeBatch { batch: Ok(Some(self.source.collate(place, draw, samples))), corrupt }
+    }
+
+    /// Counts and reports corrupt files, each once.
+    pub(crate) fn report(&self, files: Vec<CorruptFile>) -> Result<(), DataError> {
+        let (total, how) = (self.source.dataset().len(), self.config.on_corrupt);
+        files.into_iter().try_for_each(|file| self.corrupt.add(file, total, how))
     }
 
     /// The image at a position of the order or, if it is corrupt and may be replaced, the next good one
@@ -113,16 +119,18 @@ struct Plan {
     numbers: Vec<usize>,
 }
 
-/// Result of a thread for one batch.
-struct Made<B> {
-    batch: Result<Option<B>, DataError>,
-    /// Files that were replaced. They are reported with their batch and not when a thread finds them, so
+/// A batch as a thread made it.
+#[derive(Debug)]
+pub struct MadeBatch<B> {
+    /// The batch; `None` when more files are corrupt than may be replaced.
+    pub batch: Result<Option<B>, DataError>,
+    /// Corrupt files that were met on the way. They are reported with their batch and not when a thread finds them, so
     /// that the order of reports and errors does not depend on the threads.
-    corrupt: Vec<CorruptFile>,
+    pub corrupt: Vec<CorruptFile>,
 }
 
 /// The place of a batch in [`Plan::numbers`] and what became of it, or the panic of its thread.
-type Answer<B> = (usize, Result<Made<B>, Box<dyn Any + Send>>);
+type Answer<B> = (usize, Result<MadeBatch<B>, Box<dyn Any + Send>>);
 
 /// Batches of one epoch in order, prefetched by threads of their own. Dropping it stops and joins
 /// them. After an error there are no more batches.
@@ -131,7 +139,7 @@ pub struct EpochBatches<S: Source = ImageSource> {
     /// Places in [`Plan::numbers`] that a thread is to make next.
     jobs: Option<Sender<usize>>,
     answers: Receiver<Answer<S::Batch>>,
-    waiting: BTreeMap<usize, Made<S::Batch>>,
+    waiting: BTreeMap<usize, MadeBatch<S::Batch>>,
     /// Places of the batches that were not handed out yet, of which the first `ordered` are in the making.
     left: Range<usize>,
     ordered: usize,
@@ -191,7 +199,7 @@ impl<S: Source> EpochBatches<S> {
     }
 
     /// Waits for a batch, keeping those that are ready before it.
-    fn wait_for(&mut self, place: usize) -> Option<Made<S::Batch>> {
+    fn wait_for(&mut self, place: usize) -> Option<MadeBatch<S::Batch>> {
         while !self.waiting.contains_key(&place) {
             let (ready, made) = self.answers.recv().ok()?;
             match made {
@@ -205,13 +213,17 @@ impl<S: Source> EpochBatches<S> {
         self.waiting.remove(&place)
     }
 
-    /// The batch of one answer, once its corrupt files are reported.
-    fn accept(&self, made: Made<S::Batch>) -> Result<Option<S::Batch>, DataError> {
-        let Shared { source, config, corrupt, .. } = &*self.shared;
-        for file in made.corrupt {
-            corrupt.add(file, source.dataset().len(), config.on_corrupt)?;
+    /// The next batch before its corrupt files are reported. Whoever shares an epoch with others reports them with those
+    /// of the others, by [`crate::Loader::report_corrupt`]; the iterator does it by itself.
+    pub fn next_made(&mut self) -> Option<MadeBatch<S::Batch>> {
+        let place = self.left.next()?;
+        let made = self.wait_for(place)?;
+        self.ordered -= 1;
+        if !matches!(made.batch, Ok(Some(_))) {
+            self.end();
         }
-        made.batch
+        self.order_ahead();
+        Some(made)
     }
 
     /// Ends the epoch here.
@@ -234,15 +246,12 @@ impl<S: Source> Iterator for EpochBatches<S> {
     type Item = Result<S::Batch, DataError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let place = self.left.next()?;
-        let made = self.wait_for(place)?;
-        self.ordered -= 1;
-        let batch = self.accept(made);
-        if !matches!(batch, Ok(Some(_))) {
+        let made = self.next_made()?;
+        if let Err(error) = self.shared.report(made.corrupt) {
             self.end();
+            return Some(Err(error));
         }
-        self.order_ahead();
-        batch.transpose()
+        made.batch.transpose()
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -79,6 +79,15 @@ impl<S: Source> Loader<S> {
         self.shared.corrupt.sorted()
     }
 
+    /// Counts files as corrupt that another process found, or that came with [`EpochBatches::next_made`]: those that are new
+    /// are reported.
+    ///
+    /// # Errors
+    /// [`DataError::TooManyCorrupt`] when more are corrupt than may be.
+    pub fn report_corrupt(&self, files: Vec<CorruptFile>) -> Result<(), DataError> {
+        self.shared.report(files)
+    }
+
     /// Counts files as corrupt that were found before, as a resumed training does: they are not reported
     /// again.
     pub fn restore_corrupt(&self, files: Vec<CorruptFile>) {

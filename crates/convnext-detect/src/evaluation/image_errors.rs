@@ -66,7 +66,7 @@ impl Sum for ImageErrors {
 }
 
 /// The errors of an image, and its cells in the confusion matrix.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct FoundObjects {
     /// Counts.
     pub(crate) errors: ImageErrors,

@@ -3,6 +3,8 @@
 //! The rules are those of `evaluateImg` in pycocotools 2.0.11 (see `protocol.rs`). What differs: objects are told apart by their
 //! place and not by the id in their file, so that an id of 0 or one that occurs twice does no harm.
 
+use serde::{Deserialize, Serialize};
+
 use crate::evaluation::overlaps::Overlaps;
 use crate::evaluation::protocol::{AREA_RANGES, AREAS, MAX_DETECTIONS, thresholds};
 
@@ -26,7 +28,7 @@ pub(crate) struct Candidate {
 
 /// A detection and what it counts as, for each range of areas; bit t stands for the overlap of number t from which a match is
 /// one.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct MatchedDetection {
     /// Confidence.
     pub(crate) score: f64,
@@ -39,7 +41,7 @@ pub(crate) struct MatchedDetection {
 }
 
 /// What the detections of a class in an image count as.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct ClassMatches {
     /// The detections of the highest scores, these first.
     pub(crate) detections: Vec<MatchedDetection>,

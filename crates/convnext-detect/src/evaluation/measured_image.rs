@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use convnext_core::ImageSize;
 use convnext_data::Instance;
+use serde::{Deserialize, Serialize};
 
 use crate::detection::Detection;
 use crate::evaluation::image_errors::{FoundObjects, ImageErrors};
@@ -23,8 +24,8 @@ pub struct DetectionMeasures {
 pub(crate) type ImageMatches = Vec<(usize, ClassMatches)>;
 
 /// What the detections of an image count as, without their masks: a few dozen bytes for each. Images can be measured side by
-/// side.
-#[derive(Debug, Clone, PartialEq)]
+/// side, by several ranks too.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MeasuredImage {
     pub(crate) boxes: ImageMatches,
     pub(crate) masks: Option<ImageMatches>,

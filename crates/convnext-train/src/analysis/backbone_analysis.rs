@@ -3,12 +3,14 @@
 use burn::prelude::*;
 use convnext_analysis::CentredKernel;
 use convnext_core::{ModelConfig, Preprocessing};
-use convnext_data::Dataset;
+use convnext_data::{Dataset, ImageBatch};
+use convnext_distributed::Ranks;
 use convnext_nn::{Backbone, BlockLayer, tensor_values};
 
 use crate::analysis::layer_statistics::{LayerMeasures, LayerStatistics};
 use crate::error::TrainError;
-use crate::evaluation::inference::{EvalLoaderConfig, for_each_batch};
+use crate::evaluation::inference::EvalLoaderConfig;
+use crate::training::task::batch_images;
 
 /// Images whose pooled outputs are compared, at most: a kernel has a value for each pair of them.
 const MAX_POOLED_IMAGES: usize = 2000;
@@ -24,7 +26,8 @@ pub struct BackboneAnalysis {
 
 impl BackboneAnalysis {
     /// Looks at every image, whole: no patch is removed. Classes are those of the images. Similarities and effective ranks are
-    /// of the first 2,000 images. `progress` is told how many images are done.
+    /// of the first 2,000 images. `progress` is told how many images are done. What is kept of an image is too large to be sent
+    /// around, so ranks do not share the images: each looks at all of them.
     ///
     /// # Errors
     /// What reading the images reports, [`TrainError::Model`] for images that do not fit the backbone, and
@@ -41,9 +44,13 @@ impl BackboneAnalysis {
         classes.sort_unstable();
         classes.dedup();
         let mut analysis = Self { layers: Vec::new(), images: 0, classes };
-        for_each_batch(dataset, preprocessing, reading, &device, |images, batch| {
-            analysis.add((backbone, config), images, &batch.labels)?;
-            progress(analysis.images);
+        let compute = |mut batch: ImageBatch| {
+            analysis.add((backbone, config), batch_images(&mut batch, &device), &batch.labels)?;
+            Ok(analysis.images)
+        };
+        let reading = EvalLoaderConfig { ranks: Ranks::default(), ..reading.clone() };
+        reading.loader(dataset, preprocessing)?.for_each(compute, |images| {
+            progress(images);
             Ok::<(), TrainError>(())
         })?;
         Ok(analysis)

@@ -37,7 +37,7 @@ impl FeatureWatch {
         let images = dataset.subset(&dataset.draw(IMAGES, seed));
         // What cannot be read was reported when it was trained on.
         let on_corrupt = OnCorrupt::Skip;
-        // So few that every rank looks at all of them.
+        // Every rank looks at all of them.
         let ranks = Ranks::default();
         let reading = EvalLoaderConfig { batch_size: BATCH_SIZE, threads, orientation, on_corrupt, ranks };
         Self { images, preprocessing, reading }

@@ -1,16 +1,19 @@
 //! Evaluation of a classifier.
 
 use convnext_core::{ClassNames, Preprocessing, imagenet_1k_name};
-use convnext_data::{Dataset, Loader, Source, canonical_name};
+use convnext_data::{Dataset, ImageBatch, Source, canonical_name};
 use convnext_nn::{ConvNext, DropPath, tensor_values};
 
 use crate::error::TrainError;
-use crate::evaluation::inference::{EvalLoaderConfig, for_each_batch_of};
+use crate::evaluation::inference::EvalLoaderConfig;
 use crate::evaluation::logits::log_probabilities;
 use crate::evaluation::results::Evaluation;
-use crate::evaluation::tally::Tally;
+use crate::evaluation::shared_loader::SharedLoader;
+use crate::evaluation::tally::{Answer, Tally};
+use crate::training::task::batch_images;
 
-/// Classifies every image of a labelled data set. `reading` says whether an image that cannot be read is an error.
+/// Classifies every image of a labelled data set; ranks share them, and all get the results. `reading` says whether an
+/// image that cannot be read is an error.
 ///
 /// `names` are the classes in the order of the logits; the data set's classes are matched by name.
 /// `progress` is told how many images are done.
@@ -34,25 +37,28 @@ pub fn evaluate(
 pub(crate) fn evaluate_batches(
     model: &ConvNext,
     names: &ClassNames,
-    loader: &Loader,
+    loader: &SharedLoader,
     mut progress: impl FnMut(usize),
 ) -> Result<Evaluation, TrainError> {
     let dataset = loader.source().dataset();
     let to_logit = match_classes(dataset.classes(), names)?;
     let device = model.backbone.stem.conv.weight.lazy_device();
     let mut tally = Tally::new(model.config().classes).showing(dataset, loader.seed());
-    for_each_batch_of(loader, &device, |images, batch| {
-        let logits = model.forward(images, &DropPath::none())?;
+    let compute = |mut batch: ImageBatch| {
+        let logits = model.forward(batch_images(&mut batch, &device), &DropPath::none())?;
         let classes = logits.dims()[1];
         let logits = tensor_values(logits);
+        let mut answers = Vec::with_capacity(batch.samples.len());
         for ((row, label), &sample) in logits.chunks(classes).zip(&batch.labels).zip(&batch.samples) {
             let not_finite =
                 || TrainError::NotFinite { what: format!("the answer for {}", dataset.name(sample)) };
             let logs = log_probabilities(row).ok_or_else(not_finite)?;
-            if let Some(label) = label {
-                tally.add(sample, &logs, to_logit[*label]);
-            }
+            answers.extend(label.map(|label| Answer::new(sample, &logs, to_logit[label])));
         }
+        Ok(answers)
+    };
+    loader.for_each(compute, |answers| {
+        answers.into_iter().for_each(|answer| tally.add(answer));
         progress(tally.images);
         Ok::<(), TrainError>(())
     })?;
@@ -96,7 +102,7 @@ mod tests {
     #[test]
     fn results_come_back_from_their_file() {
         let mut tally = Tally::new(2);
-        tally.add(0, &log_probabilities(&[1.0, 0.5]).unwrap(), 1);
+        tally.add(Answer::new(0, &log_probabilities(&[1.0, 0.5]).unwrap(), 1));
         let names = ClassNames(vec!["ant".into(), "bee".into()]);
         let result = tally.finish(&names, |_| "a.png".into());
         let left_out = vec![CorruptFile { name: "b.png".into(), why: "cut".into() }];

@@ -1,11 +1,12 @@
 //! Features (embeddings) that a backbone computes from images.
 
 use convnext_core::Preprocessing;
-use convnext_data::Dataset;
+use convnext_data::{Dataset, ImageBatch};
 use convnext_nn::{ConvNext, DropPath, tensor_values};
 
 use crate::error::TrainError;
-use crate::evaluation::inference::{EvalLoaderConfig, for_each_batch};
+use crate::evaluation::inference::EvalLoaderConfig;
+use crate::training::task::batch_images;
 
 /// Pooled features of the last stage, of every image of a data set, in its order.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,7 +20,8 @@ pub struct Features {
 }
 
 impl Features {
-    /// Looks at every image. Any that cannot be read is an error. `progress` is told how many are done.
+    /// Looks at every image; ranks share them, and all get the features of all. Any that cannot be read is an error.
+    /// `progress` is told how many are done.
     ///
     /// # Errors
     /// What reading the images reports, and [`TrainError::NotFinite`] with the image whose features are not.
@@ -33,20 +35,25 @@ impl Features {
         let device = model.backbone.stem.conv.weight.lazy_device();
         let width = model.config().last_width();
         let mut features = Self { values: Vec::new(), width, labels: Vec::new() };
-        for_each_batch(dataset, preprocessing, reading, &device, |images, batch| {
-            let pooled = tensor_values(model.pooled(images, &DropPath::none())?);
-            for (row, &sample) in pooled.chunks_exact(width).zip(&batch.samples) {
+        let compute = |mut batch: ImageBatch| {
+            let images = batch_images(&mut batch, &device);
+            let mut values = tensor_values(model.pooled(images, &DropPath::none())?);
+            for (row, &sample) in values.chunks_exact_mut(width).zip(&batch.samples) {
                 let length = row.iter().map(|value| value * value).sum::<f32>().sqrt();
                 if !length.is_finite() {
                     let what = format!("what the model sees in {}", dataset.name(sample));
                     return Err(TrainError::NotFinite { what });
                 }
                 let scale = if length > 0.0 { length.recip() } else { 0.0 };
-                features.values.extend(row.iter().map(|value| value * scale));
+                row.iter_mut().for_each(|value| *value *= scale);
             }
-            features.labels.extend(&batch.labels);
+            Ok((values, batch.labels))
+        };
+        reading.loader(dataset, preprocessing)?.for_each(compute, |(values, labels)| {
+            features.values.extend(values);
+            features.labels.extend(labels);
             progress(features.labels.len());
-            Ok(())
+            Ok::<(), TrainError>(())
         })?;
         Ok(features)
     }

@@ -1,16 +1,13 @@
-//! Every image of a data set once through a network, while the next ones are read.
+//! Loaders for every image of a data set once through a network, while the next ones are read.
 
-use burn::prelude::*;
 use convnext_core::{Geometry, Preprocessing, Seed};
 use convnext_data::{
-    Batch, Cache, DataError, Dataset, ImageBatch, ImageSource, Loader, LoaderConfig, OnCorrupt, Orientation,
-    Transform,
+    Cache, DataError, Dataset, ImageSource, LoaderConfig, OnCorrupt, Orientation, Transform,
 };
-
 use convnext_distributed::Ranks;
 
 use crate::error::TrainError;
-use crate::training::task::batch_images;
+use crate::evaluation::shared_loader::SharedLoader;
 
 /// Batches that are made ahead.
 const QUEUE: usize = 4;
@@ -33,48 +30,17 @@ pub struct EvalLoaderConfig {
     pub ranks: Ranks,
 }
 
-/// Calls `each` with the images of every batch, `[N, channels, height, width]`, and with what else is known of them, in
-/// the order of the data set. Where each image has a size of its own, every batch is of one image.
-///
-/// # Errors
-/// What reading the images reports, and what `each` returns.
-pub fn for_each_batch<E: From<TrainError>>(
-    dataset: &Dataset,
-    preprocessing: &Preprocessing,
-    reading: &EvalLoaderConfig,
-    device: &Device,
-    each: impl FnMut(Tensor<4>, &ImageBatch) -> Result<(), E>,
-) -> Result<(), E> {
-    for_each_batch_of(&reading.loader(dataset, preprocessing)?, device, each)
-}
-
-/// [`for_each_batch`] with a loader that [`EvalLoaderConfig::loader`] made, which may be used again.
-///
-/// # Errors
-/// Those of [`for_each_batch`].
-pub fn for_each_batch_of<E: From<TrainError>>(
-    loader: &Loader,
-    device: &Device,
-    mut each: impl FnMut(Tensor<4>, &ImageBatch) -> Result<(), E>,
-) -> Result<(), E> {
-    for batch in loader.epoch(0) {
-        let mut batch = batch.map_err(TrainError::from)?;
-        // All images of a batch may have been left out.
-        if !batch.is_empty() {
-            let images = batch_images(&mut batch, device);
-            each(images, &batch)?;
-        }
-    }
-    Ok(())
-}
-
 impl EvalLoaderConfig {
     /// A loader of images as a model sees them in evaluation: one by one where each has a size of its own, whatever the
     /// batch size, because they cannot be stacked.
     ///
     /// # Errors
     /// [`TrainError::Data`] when there are no images.
-    pub fn loader(&self, dataset: &Dataset, preprocessing: &Preprocessing) -> Result<Loader, TrainError> {
+    pub fn loader(
+        &self,
+        dataset: &Dataset,
+        preprocessing: &Preprocessing,
+    ) -> Result<SharedLoader, TrainError> {
         self.seeded_loader(dataset, preprocessing, Seed::default())
     }
 
@@ -87,12 +53,13 @@ impl EvalLoaderConfig {
         dataset: &Dataset,
         preprocessing: &Preprocessing,
         seed: Seed,
-    ) -> Result<Loader, TrainError> {
+    ) -> Result<SharedLoader, TrainError> {
         let transform = Transform::Evaluation(preprocessing.clone());
         let images = ImageSource::new(dataset.clone(), transform, self.orientation)?;
         let one_size = preprocessing.image_size().is_some();
         let batch_size = if one_size { self.batch_size } else { 1 };
-        Ok(Loader::new(images, LoaderConfig { batch_size, seed, ..self.config() })?)
+        let config = LoaderConfig { batch_size, seed, ..self.config() };
+        Ok(SharedLoader::new(images, config, self.ranks.clone())?)
     }
 
     /// Configuration of a loader of whole images one by one, in their order: decoded and not yet resized, each may be large,

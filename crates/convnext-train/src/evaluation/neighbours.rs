@@ -4,13 +4,15 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use convnext_core::{ClassNames, Seed};
 use convnext_data::Dataset;
+use convnext_distributed::Ranks;
 use convnext_nn::tensor_values;
 
 use crate::error::TrainError;
 use crate::evaluation::evaluate::match_classes;
 use crate::evaluation::features::Features;
 use crate::evaluation::results::Evaluation;
-use crate::evaluation::tally::Tally;
+use crate::evaluation::shared_work::share_work;
+use crate::evaluation::tally::{Answer, Tally};
 
 /// Temperature of the votes, which are `exp(cosine / 0.07)`: the lower, the more nearer images count (Wu et
 /// al. 2018, "Unsupervised feature learning via non-parametric instance discrimination"; the value that DINO
@@ -21,7 +23,7 @@ const TEMPERATURE: f64 = 0.07;
 const BLOCK: usize = 256;
 
 /// Gives each image of `asked` the class that its `neighbours` nearest images of `known` vote for, by the cosine of
-/// their features, and counts how often that is right.
+/// their features, and counts how often that is right. Ranks share the images that are asked; all have the features of all.
 ///
 /// # Errors
 /// [`TrainError::UnknownClass`] when `asked` has a class that `known` has not.
@@ -29,6 +31,7 @@ pub fn classify_by_neighbours(
     known: (&Features, &ClassNames),
     asked: (&Features, &Dataset),
     neighbours: usize,
+    ranks: &Ranks,
 ) -> Result<Evaluation, TrainError> {
     let ((known, names), (asked, dataset)) = (known, asked);
     let to_known = match_classes(dataset.classes(), names)?;
@@ -39,15 +42,22 @@ pub fn classify_by_neighbours(
     };
     let columns = matrix(&known.values, known.width).transpose();
     let mut tally = Tally::new(names.len()).showing(dataset, Seed::default());
-    for (block, rows) in asked.values.chunks(BLOCK * asked.width).enumerate() {
-        let cosines = tensor_values(matrix(rows, asked.width).matmul(columns.clone()));
-        for (place, cosines) in cosines.chunks_exact(known.labels.len().max(1)).enumerate() {
+    let blocks: Vec<&[f32]> = asked.values.chunks(BLOCK * asked.width).collect();
+    let compute = |block: usize| {
+        let cosines = tensor_values(matrix(blocks[block], asked.width).matmul(columns.clone()));
+        let answer = |(place, cosines): (usize, &[f32])| {
             let sample = block * BLOCK + place;
-            let Some(label) = asked.labels[sample] else { continue };
+            let label = asked.labels[sample]?;
             let votes = votes(cosines, &known.labels, names.len(), neighbours);
-            tally.add(sample, &votes, to_known[label]);
-        }
-    }
+            Some(Answer::new(sample, &votes, to_known[label]))
+        };
+        let cosines = cosines.chunks_exact(known.labels.len().max(1));
+        Ok::<Vec<Answer>, TrainError>(cosines.enumerate().filter_map(answer).collect())
+    };
+    share_work(ranks, blocks.len(), compute, |answers| {
+        answers.into_iter().for_each(|answer| tally.add(answer));
+        Ok(())
+    })?;
     Ok(tally.finish(names, |sample| dataset.name(sample).to_owned()))
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use convnext_core::{ClassNames, Seed};
 use convnext_data::Dataset;
+use serde::{Deserialize, Serialize};
 
 use crate::evaluation::class_scores::ClassScores;
 use crate::evaluation::results::{ClassResult, Confusion, Evaluation, SamplePrediction};
@@ -14,8 +15,32 @@ const MISTAKES: usize = 12;
 /// Images that are drawn to be shown.
 const SAMPLES: usize = 12;
 
-/// Sample, class, answer and its probability.
-type Answer = (usize, usize, usize, f64);
+/// What a classifier answered for an image: all that is counted of it, as ranks send it to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Answer {
+    sample: usize,
+    /// The class of the image.
+    label: usize,
+    /// The class that was predicted.
+    predicted: usize,
+    /// Its probability.
+    probability: f64,
+    /// The logarithm of the probability of the image's class.
+    log: f64,
+    /// Classes that are at least as probable as the image's.
+    ahead: usize,
+}
+
+impl Answer {
+    /// The answer for a sample of this class, by the logarithms of its class probabilities.
+    pub(crate) fn new(sample: usize, logs: &[f64], label: usize) -> Self {
+        let log = logs[label];
+        // Ties count against the classifier, so that constant logits are not right by accident.
+        let ahead = logs.iter().enumerate().filter(|&(class, &other)| class != label && other >= log).count();
+        let predicted = if ahead < 1 { label } else { best_other(logs, label) };
+        Self { sample, label, predicted, probability: logs[predicted].exp(), log, ahead }
+    }
+}
 
 /// Running sums.
 pub(crate) struct Tally {
@@ -25,7 +50,7 @@ pub(crate) struct Tally {
     loss: f64,
     /// For each class: images, of these recognised.
     classes: Vec<[usize; 2]>,
-    /// Images by class and answer.
+    /// Images by class and predicted class.
     confusion: BTreeMap<(usize, usize), usize>,
     /// The most confident errors, the most confident first, at most [`MISTAKES`].
     mistakes: Vec<Answer>,
@@ -55,26 +80,23 @@ impl Tally {
         Self { drawn: dataset.draw(SAMPLES, seed), ..self }
     }
 
-    /// Counts one image by the logarithms of its class probabilities.
-    pub(crate) fn add(&mut self, sample: usize, logs: &[f64], label: usize) {
-        let own = logs[label];
-        // Ties count against the classifier, so that constant logits are not right by accident.
-        let ahead = logs.iter().enumerate().filter(|&(class, &log)| class != label && log >= own).count();
+    /// Counts one image.
+    pub(crate) fn add(&mut self, answer: Answer) {
+        let Answer { sample, label, predicted, log, ahead, .. } = answer;
         self.images += 1;
         self.top1 += usize::from(ahead < 1);
         self.top5 += usize::from(ahead < 5);
-        self.loss -= own;
+        self.loss -= log;
         self.classes[label][0] += 1;
         self.classes[label][1] += usize::from(ahead < 1);
-        let answer = if ahead < 1 { label } else { best_other(logs, label) };
-        *self.confusion.entry((label, answer)).or_default() += 1;
+        *self.confusion.entry((label, predicted)).or_default() += 1;
         if self.drawn.binary_search(&sample).is_ok() {
-            self.samples.push((sample, label, answer, logs[answer].exp()));
+            self.samples.push(answer);
         }
-        if answer != label {
-            self.mistakes.push((sample, label, answer, logs[answer].exp()));
+        if predicted != label {
+            self.mistakes.push(answer);
             // Equally sure ones stay in the order of the data.
-            self.mistakes.sort_by(|left, right| right.3.total_cmp(&left.3));
+            self.mistakes.sort_by(|left, right| right.probability.total_cmp(&left.probability));
             self.mistakes.truncate(MISTAKES);
         }
     }
@@ -82,12 +104,12 @@ impl Tally {
     pub(crate) fn finish(self, names: &ClassNames, image_name: impl Fn(usize) -> String) -> Evaluation {
         // Of no images there is no mean.
         let mean = |sum: f64| (self.images > 0).then(|| sum / self.images as f64);
-        let prediction = |(sample, label, answer, probability): Answer| SamplePrediction {
-            image: image_name(sample),
-            sample,
-            label: names.name(label),
-            predicted: names.name(answer),
-            probability,
+        let prediction = |answer: Answer| SamplePrediction {
+            image: image_name(answer.sample),
+            sample: answer.sample,
+            label: names.name(answer.label),
+            predicted: names.name(answer.predicted),
+            probability: answer.probability,
             thumbnail: None,
         };
         let classes = self.classes.iter().enumerate().filter(|(_, [images, _])| *images > 0);
@@ -100,9 +122,9 @@ impl Tally {
             loss: mean(self.loss),
             classes: classes.map(|(index, &counts)| class_result(names.name(index), counts)).collect(),
             confusion: (self.confusion.into_iter())
-                .map(|((label, answer), images)| Confusion {
+                .map(|((label, predicted), images)| Confusion {
                     label: names.name(label),
-                    predicted: names.name(answer),
+                    predicted: names.name(predicted),
                     images,
                 })
                 .collect(),
@@ -129,8 +151,6 @@ fn best_other(logs: &[f64], label: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
-
     use super::*;
     use crate::evaluation::logits::log_probabilities;
 
@@ -138,10 +158,10 @@ mod tests {
     fn the_tally_counts_ranks_ties_and_surprise() {
         let mut tally = Tally::new(7);
         let logs = log_probabilities(&[0.0, 5.0, 1.0, 2.0, 3.0, 4.0, -1.0]).unwrap();
-        tally.add(10, &logs, 1); // first
-        tally.add(11, &logs, 0); // sixth
-        tally.add(12, &logs, 2); // fifth
-        tally.add(13, &log_probabilities(&[1.0; 7]).unwrap(), 3); // tied with all
+        tally.add(Answer::new(10, &logs, 1)); // first
+        tally.add(Answer::new(11, &logs, 0)); // sixth
+        tally.add(Answer::new(12, &logs, 2)); // fifth
+        tally.add(Answer::new(13, &log_probabilities(&[1.0; 7]).unwrap(), 3)); // tied with all
         let names = ClassNames((0..7).map(|i| format!("c{i}")).collect());
         let result = tally.finish(&names, |sample| sample.to_string());
         assert_eq!((result.images, result.top1, result.top5), (4, Some(0.25), Some(0.5)));
@@ -183,7 +203,7 @@ mod tests {
         let mut tally = Tally::new(6);
         for (sample, (&label, &answer)) in golden.truth.iter().zip(&golden.predicted).enumerate() {
             let logs: Vec<f64> = (0..6).map(|class| if class == answer { -0.1 } else { -4.0 }).collect();
-            tally.add(sample, &logs, label);
+            tally.add(Answer::new(sample, &logs, label));
         }
         let names = ClassNames((0..6).map(|class| format!("c{class}")).collect());
         let result = tally.finish(&names, |sample| sample.to_string());

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use burn::tensor::Tensor;
 use convnext_core::{ClassNames, ClassificationTask};
-use convnext_data::{ImageBatch, LabelledData, Loader};
+use convnext_data::{ImageBatch, LabelledData};
 use convnext_nn::ConvNext;
 
 use crate::error::TrainError;
 use crate::evaluation::evaluate::evaluate_batches;
 use crate::evaluation::results::Evaluation;
+use crate::evaluation::shared_loader::SharedLoader;
 use crate::evaluation::thumbnails::save_thumbnails;
 use crate::recipe::finetune_recipe::FinetuneRecipe;
 use crate::tasks::loss::Targets;
@@ -52,7 +53,7 @@ impl Supervision for Classification {
     fn evaluate(
         &self,
         model: &ConvNext,
-        images: &Loader,
+        images: &SharedLoader,
         image_folder: Option<&Path>,
     ) -> Result<ValidationResult, TrainError> {
         let mut result = evaluate_batches(model, &self.classes, images, |_| {})?;

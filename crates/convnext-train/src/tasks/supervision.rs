@@ -5,11 +5,12 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use convnext_core::{Kind, Seed, TaskMetadata, WeightMetadata};
-use convnext_data::{ImageBatch, ImageSource, LabelledData, Loader};
+use convnext_data::{ImageBatch, ImageSource, LabelledData};
 use convnext_nn::{ConvNext, DropPath};
 use serde::Serialize;
 
 use crate::error::TrainError;
+use crate::evaluation::shared_loader::SharedLoader;
 use crate::recipe::finetune_recipe::FinetuneRecipe;
 use crate::tasks::shown_batch::save_batch;
 use crate::training::losses::Loss;
@@ -39,15 +40,15 @@ pub trait Supervision: Clone {
     /// dimension by dimension they do not.
     fn loss(&self, logits: Tensor<2>, batch: &ImageBatch) -> Tensor<1>;
 
-    /// Measures a network that does not track gradients on all images of a loader. With `image_folder`, shows there
-    /// what can be shown.
+    /// Measures a network that does not track gradients on all images of a loader, which its ranks share. With
+    /// `image_folder`, which one rank at most has, shows there what can be shown.
     ///
     /// # Errors
     /// [`TrainError`] when the images cannot be used, or images cannot be written.
     fn evaluate(
         &self,
         model: &ConvNext,
-        images: &Loader,
+        images: &SharedLoader,
         image_folder: Option<&Path>,
     ) -> Result<ValidationResult, TrainError>;
 }
@@ -78,7 +79,7 @@ pub(crate) struct Supervised<S> {
     pub(crate) seed: Seed,
     pub(crate) device: Device,
     /// One loader for all epochs, so that it tells of a file once; `None` without images.
-    pub(crate) validation: Option<Loader>,
+    pub(crate) validation: Option<SharedLoader>,
     pub(crate) metadata: WeightMetadata,
 }
 
@@ -109,7 +110,7 @@ impl<S: Supervision> Task for Supervised<S> {
     }
 
     fn validation_images(&self) -> usize {
-        self.validation.as_ref().map_or(0, Loader::samples)
+        self.validation.as_ref().map_or(0, SharedLoader::samples)
     }
 
     fn validate(

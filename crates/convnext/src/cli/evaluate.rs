@@ -181,7 +181,8 @@ fn by_neighbours(arguments: &EvaluateArguments, shared: &SharedMachine) -> anyho
     let (known, asked) = (look(&train, 0)?, look(&validation, train.len())?);
     bar.finish_and_clear();
     let known = (&known, train.classes());
-    let result = classify_by_neighbours(known, (&asked, &validation), arguments.neighbours)?;
+    let asked = (&asked, &validation);
+    let result = classify_by_neighbours(known, asked, arguments.neighbours, &reading.ranks)?;
     classified(arguments, part, (&validation, preprocessing), result)
 }
 

@@ -52,6 +52,11 @@ impl ResultsFile {
         self.writer.write(result).with_context(|| cannot_write(&self.part.path))
     }
 
+    /// Adds a detection by its text.
+    pub(super) fn write_text(&mut self, result: &str) -> anyhow::Result<()> {
+        self.writer.write_text(result).with_context(|| cannot_write(&self.part.path))
+    }
+
     /// Ends the file.
     pub(super) fn finish(self) -> anyhow::Result<()> {
         let Self { writer, mut part } = self;

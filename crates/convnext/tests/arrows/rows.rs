@@ -12,6 +12,11 @@ pub(crate) const fn row(name: &'static str, uses: &'static [&'static str]) -> Ro
     Row { name, uses, tests_also_use: &[] }
 }
 
+/// A task, whose tests run shared evaluations on ranks that are threads; the task itself knows ranks from `convnext-train`.
+const fn task(name: &'static str, uses: &'static [&'static str]) -> Row {
+    Row { name, uses, tests_also_use: &["convnext-distributed"] }
+}
+
 /// What the crates of dense tasks use.
 const DENSE_TASK: &[&str] =
     &["convnext-core", "convnext-nn", "convnext-data", "convnext-io", "convnext-onnx", "convnext-train"];
@@ -38,9 +43,9 @@ pub(crate) const ROWS: [Row; 15] = [
         ],
     ),
     row("convnext-study", &["convnext-core", "convnext-io", "convnext-train"]),
-    row("convnext-multilabel", &["convnext-core", "convnext-nn", "convnext-data", "convnext-train"]),
-    row("convnext-segment", DENSE_TASK),
-    row("convnext-detect", DENSE_TASK),
+    task("convnext-multilabel", &["convnext-core", "convnext-nn", "convnext-data", "convnext-train"]),
+    task("convnext-segment", DENSE_TASK),
+    task("convnext-detect", DENSE_TASK),
     row(
         "convnext",
         &[

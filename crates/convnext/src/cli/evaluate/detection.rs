@@ -38,22 +38,27 @@ pub(super) fn evaluate(arguments: &EvaluateArguments, shared: &SharedMachine) ->
         Some(rule) => Preprocessing { geometry: rule.geometry(SIDE_MULTIPLE), ..metadata.preprocessing },
     };
     let bar = image_bar(shared.quiet, set.len());
-    let predictions = arguments.write_predictions.as_deref().map(ResultsFile::new).transpose();
+    // Rank 0 writes for all.
+    let file = arguments.write_predictions.as_deref().filter(|_| shared.ranks.is_first());
+    let predictions = file.map(ResultsFile::new).transpose();
     let mut predictions = shared.ranks.meet(predictions)?;
     let loader =
         DetectionEvaluationSource::loader(set.clone(), preprocessing.clone(), &arguments.reading(shared))?;
-    let write = |index: usize, found: &[Detection]| -> anyhow::Result<()> {
-        for found in found {
-            if let Some(predictions) = &mut predictions {
-                // With the numbers of the annotations.
-                let numbers = (set.image_id(index), set.category_id(found.class));
-                predictions.write(&CocoResult::new(found, numbers.0, numbers.1))?;
-            }
-        }
-        bar.inc(1);
-        Ok(())
+    let are_written = arguments.write_predictions.is_some();
+    // With the numbers of the annotations, and as text, which ranks can send.
+    let wanted = |index: usize, found: &[Detection]| -> Vec<String> {
+        let found = found.iter().filter(|_| are_written);
+        let result = |found: &Detection| {
+            CocoResult::new(found, set.image_id(index), set.category_id(found.class)).text()
+        };
+        found.map(result).collect()
     };
-    let (result, comparisons) = evaluate_detection((&model, device), &loader, &options, write)?;
+    let write = |found: Vec<String>| -> anyhow::Result<()> {
+        bar.inc(1);
+        let Some(predictions) = &mut predictions else { return Ok(()) };
+        found.iter().try_for_each(|found| predictions.write_text(found))
+    };
+    let (result, comparisons) = evaluate_detection((&model, device), &loader, &options, wanted, write)?;
     predictions.map_or(Ok(()), ResultsFile::finish)?;
     bar.finish_and_clear();
     let images = shown(&result, &comparisons);
