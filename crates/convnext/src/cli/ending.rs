@@ -79,7 +79,7 @@ fn is_known_to_all(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         let of_training = matches!(
             cause.downcast_ref(),
-            Some(TrainError::Interrupted { .. } | TrainError::Diverged { .. })
+            Some(TrainError::Interrupted { .. } | TrainError::Diverged { .. } | TrainError::Ranks { .. })
         );
         of_training || cause.is::<RankFailure>() || cause.is::<LaunchError>()
     })
