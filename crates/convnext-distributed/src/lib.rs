@@ -15,6 +15,7 @@ mod failure;
 mod launch;
 #[cfg(feature = "mpi")]
 mod mpi_engine;
+mod noted;
 mod ordered_sum;
 mod ranks;
 mod threads;

@@ -5,20 +5,12 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::collective::Collective;
 use crate::ranks::Ranks;
 
 /// Looks at the clock within the time that is allowed.
 const LOOKS: u32 = 20;
 
-/// Ranks with a clock that shows when their last operation ended. MPI knows no timeout: a machine that stands still is noticed
-/// by nobody, and the others wait for it for ever.
-#[derive(Debug)]
-struct Watched {
-    ranks: Ranks,
-    clock: Arc<Clock>,
-}
-
+/// The time of the last operation of some ranks.
 #[derive(Debug)]
 struct Clock {
     start: Instant,
@@ -37,14 +29,15 @@ impl Clock {
 }
 
 impl Ranks {
-    /// The same ranks, watched by a thread: when no operation ended for `timeout`, it calls `stalled` once, which should end
+    /// The same ranks, watched by a thread. MPI knows no timeout: a machine that stands still is noticed by nobody, and the
+    /// others wait for it for ever. When no operation ended for `timeout`, it calls `stalled` once, which should end
     /// the process, and with it the job. That thread asks nothing of the ranks. It ends when the last copy of them is gone.
     #[must_use]
     pub fn watched(self, timeout: Duration, stalled: impl FnOnce(Duration) + Send + 'static) -> Self {
         let clock = Arc::new(Clock { start: Instant::now(), ended: AtomicU64::new(0) });
         let seen = Arc::downgrade(&clock);
         thread::spawn(move || watch(&seen, timeout, stalled));
-        Self::new(Watched { ranks: self, clock })
+        self.noted(move |_| clock.ended.store(clock.milliseconds(), Ordering::Relaxed))
     }
 }
 
@@ -56,55 +49,6 @@ fn watch(clock: &Weak<Clock>, timeout: Duration, stalled: impl FnOnce(Duration))
         if since_last >= timeout {
             return stalled(since_last);
         }
-    }
-}
-
-impl Watched {
-    fn note(&self) {
-        self.clock.ended.store(self.clock.milliseconds(), Ordering::Relaxed);
-    }
-}
-
-impl Collective for Watched {
-    fn rank(&self) -> usize {
-        self.ranks.rank()
-    }
-
-    fn size(&self) -> usize {
-        self.ranks.size()
-    }
-
-    fn host(&self) -> String {
-        self.ranks.host()
-    }
-
-    fn exchange(&self, pieces: &[f32], received: &mut [f32]) {
-        self.ranks.exchange(pieces, received);
-        self.note();
-    }
-
-    fn all_gather(&self, own: &[f32], all: &mut [f32]) {
-        self.ranks.all_gather(own, all);
-        self.note();
-    }
-
-    fn all_gather_bytes(&self, own: &[u8], all: &mut [u8]) {
-        self.ranks.all_gather_bytes(own, all);
-        self.note();
-    }
-
-    fn all_reduce_sum(&self, values: &mut [f32]) {
-        self.ranks.all_reduce_sum(values);
-        self.note();
-    }
-
-    fn broadcast(&self, bytes: &mut [u8], root: usize) {
-        self.ranks.broadcast(bytes, root);
-        self.note();
-    }
-
-    fn abort(&self, code: i32) -> ! {
-        self.ranks.abort(code)
     }
 }
 

@@ -34,7 +34,11 @@ fn any_number_of_ranks_measures_the_same() {
     let layout = SegmentationLayout { validation_fraction: 0.2, ..SegmentationLayout::default() };
     let set = open_segmentation(folder.path(), &layout, Seed(1)).unwrap().train;
     // More than are shown of the best and the worst, and no number of ranks below divides it.
-    assert!(set.len() > 12 && [2, 3, 4, 7].iter().all(|size| set.len() % size != 0), "{}", set.len());
+    assert!(
+        set.len() > 12 && [2, 3, 4, 7].iter().all(|size| !set.len().is_multiple_of(*size)),
+        "{}",
+        set.len()
+    );
     let broken = set.images().file_name(4);
     fs::write(folder.path().join("images").join(broken.rsplit('/').next().unwrap()), "no image").unwrap();
     let preprocessing =

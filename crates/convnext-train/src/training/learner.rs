@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use burn::module::Module;
 use burn::prelude::*;
 use convnext_data::{Batch, DataError};
+use convnext_distributed::Ranks;
 use convnext_io::{IoError, NamedArray, TRAINING_PREFIX, check_names};
 use convnext_nn::{for_each_parameter, tensor_shapes};
 
@@ -19,7 +20,7 @@ use crate::recipe::training::TrainingRecipe;
 use crate::training::accumulation::{Accumulated, MicroBatch, MicroBatchReport, StepOutput};
 use crate::training::losses::Loss;
 use crate::training::observed;
-use crate::training::step_share::StepShare;
+use crate::training::step_share::{GradientSum, StepShare};
 
 /// A model in training: its parameters, the moments of the optimiser and the moving average.
 pub struct Learner<M> {
@@ -43,7 +44,15 @@ impl<M: Module> Learner<M> {
         }
     }
 
-    /// The same, with a part in the steps of several ranks.
+    /// The same, sharing so many micro-batches a step with other ranks: [`Self::step`] is then given those of this rank.
+    ///
+    /// # Errors
+    /// [`TrainError::Ranks`] when there are more ranks than micro-batches.
+    pub fn shared_by(self, ranks: Ranks, micro_batches: usize, sum: GradientSum) -> Result<Self, TrainError> {
+        Ok(self.shared(StepShare::new(ranks, micro_batches, sum)?))
+    }
+
+    /// The same, with this part in its steps.
     pub(crate) fn shared(self, share: StepShare) -> Self {
         Self { share, ..self }
     }

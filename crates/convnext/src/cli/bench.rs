@@ -2,6 +2,7 @@
 
 mod arguments;
 mod detection;
+mod job;
 mod measurement;
 mod process;
 mod segmentation;
@@ -14,11 +15,14 @@ use anyhow::bail;
 use convnext::nn::{is_cpu, kernels};
 
 pub(crate) use self::arguments::BenchArguments;
+use self::job::{CommunicationClock, JobSpeed};
 use self::measurement::{KernelTime, Measurement, Timed, describe};
 use self::process::page_faults;
 use self::subject::{Step, Subject};
-use super::machine::{Machine, set_up};
+use super::launched::Launched;
+use super::machine::Machine;
 use super::output::{print_json, print_text};
+use super::shared::SharedMachine;
 use crate::allocator::ALLOCATOR;
 
 /// Steps before the first one that is timed: memory is found, caches are warm.
@@ -27,20 +31,32 @@ const WARM_UP: usize = 3;
 /// Duration of each measurement of the processor's peak, one before the steps and one after them.
 const PEAK_TIME: Duration = Duration::from_millis(300);
 
-pub(crate) fn run(arguments: &BenchArguments) -> anyhow::Result<()> {
+pub(crate) fn run(arguments: &BenchArguments, launched: &Launched, quiet: bool) -> anyhow::Result<()> {
+    let shared = SharedMachine::set_up(&arguments.machine, &arguments.ranks, launched, quiet)?;
+    let (machine, ranks) = (&shared.machine, &shared.ranks);
     arguments.activations.check(arguments.machine.precision)?;
-    let machine = set_up(&arguments.machine)?;
     if arguments.profile && !is_cpu(&machine.device) {
         bail!("--profile tells the time of the CPU's kernels; leave it or --device out");
     }
-    let Subject { step, macs } = Subject::new(arguments, &machine.device, machine.precision)?;
-    let timed = time_steps(arguments, &machine, step)?;
-    let measurement = Measurement::new(arguments, &machine, macs, timed);
+    let communication = CommunicationClock::default();
+    let Subject { step, macs } = ranks.meet(Subject::new(arguments, &shared, communication.of(ranks)))?;
+    let timed = time_steps(arguments, machine, &communication, step)?;
+    let (in_communication, in_steps) = (timed.communication, timed.seconds.iter().sum());
+    let mut measurement = Measurement::new(arguments, machine, macs, timed);
+    measurement.job = JobSpeed::of(ranks, measurement.images_per_second, in_communication, in_steps)?;
+    if !ranks.is_first() {
+        return Ok(());
+    }
     if arguments.json { print_json(&measurement) } else { print_text(&describe(&measurement)) }
 }
 
 /// Takes the steps, a few before those that are timed, and measures the processor's peak before and after them.
-fn time_steps(arguments: &BenchArguments, machine: &Machine, mut step: Step) -> anyhow::Result<Timed> {
+fn time_steps(
+    arguments: &BenchArguments,
+    machine: &Machine,
+    communication: &CommunicationClock,
+    mut step: Step,
+) -> anyhow::Result<Timed> {
     let on_cpu = is_cpu(&machine.device);
     let peak = || on_cpu.then(|| kernels::peak_flops(machine.precision, PEAK_TIME));
     // Other devices than the CPU only note what they shall do.
@@ -57,18 +73,20 @@ fn time_steps(arguments: &BenchArguments, machine: &Machine, mut step: Step) -> 
     }
     let mut seconds = Vec::with_capacity(arguments.steps);
     let (live, faults) = (ALLOCATOR.allocated() as u64, page_faults());
+    let communication_before = communication.seconds();
     for _ in 0..arguments.steps {
         let clock = Instant::now();
         step()?;
         seconds.push(clock.elapsed().as_secs_f64());
     }
+    let communication = communication.seconds() - communication_before;
     let live_bytes = [live, ALLOCATOR.allocated() as u64];
     let page_faults_a_step =
         faults.zip(page_faults()).map(|(before, after)| (after - before) / arguments.steps as f64);
     let profile = if arguments.profile { kernel_times(&seconds, machine.threads) } else { Vec::new() };
     let peak = peak_before.zip(peak()).map(|(before, after)| f64::midpoint(before, after));
     seconds.sort_by(f64::total_cmp);
-    Ok(Timed { seconds, live_bytes, page_faults_a_step, peak, profile })
+    Ok(Timed { seconds, communication, live_bytes, page_faults_a_step, peak, profile })
 }
 
 fn kernel_times(seconds: &[f64], threads: usize) -> Vec<KernelTime> {

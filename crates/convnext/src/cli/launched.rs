@@ -9,7 +9,7 @@ pub(crate) enum LaunchError {
     /// The command is the work of one process.
     #[error(
         "this command is the work of one process, but {launcher} started it as one of {size}; start it without a launcher \
-         (ranks share pretrain, finetune, evaluate and embed)"
+         (ranks share pretrain, finetune, evaluate, embed and bench)"
     )]
     OneProcess { launcher: &'static str, size: String },
     /// The program was built without MPI.

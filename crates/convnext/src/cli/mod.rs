@@ -111,7 +111,10 @@ const DEVICE_LOGS: [&str; 4] = ["burn", "cubecl", "naga", "wgpu"];
 impl Command {
     /// `true` for the work that the ranks of a job can share.
     fn is_shared(&self) -> bool {
-        matches!(self, Self::Pretrain(_) | Self::Finetune(_) | Self::Evaluate(_) | Self::Embed(_))
+        matches!(
+            self,
+            Self::Pretrain(_) | Self::Finetune(_) | Self::Evaluate(_) | Self::Embed(_) | Self::Bench(_)
+        )
     }
 }
 
@@ -163,7 +166,7 @@ fn run_command(arguments: Arguments, launched: &Launched) -> anyhow::Result<()> 
         Command::Report(arguments) => report::run(&arguments),
         Command::Compare(arguments) => compare::run(&arguments),
         Command::Study(arguments) => study::run(arguments, launched, quiet, Arguments::command()),
-        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments, launched, quiet),
         Command::Completions(arguments) => manual::print_completions(&arguments, Arguments::command()),
         Command::Man(arguments) => manual::write_man_pages(&arguments, Arguments::command()),
     }

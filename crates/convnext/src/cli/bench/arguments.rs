@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::cli::blocks::{BlockArguments, FreshBlockArguments};
 use crate::cli::decoder::DecoderArguments;
-use crate::cli::values::{self, ActivationsName, MachineArguments};
+use crate::cli::shared::RankArguments;
+use crate::cli::values::{self, ActivationsName, GradientSumName, MachineArguments};
 
 /// Measure how fast a model runs on this machine, on random images
 #[derive(Debug, Args)]
@@ -15,14 +16,16 @@ use crate::cli::values::{self, ActivationsName, MachineArguments};
     after_help = "\
 Speed is the median over the steps. The share of the peak is that of a loop of multiply-adds that never
 leaves the registers, timed on all threads before and after the steps. Of other devices than the CPU it is
-not known, and the memory that is told is that of this program, not that of the device.
+not known, and the memory that is told is that of this program, not that of the device. Under mpirun or srun
+the ranks share the steps of a training, and each brings a batch.
 
 Examples:
   convnext bench --mode infer --model atto --batch-size 8
   convnext bench --mode pretrain --model tiny --batch-size 8 --encoder dense --json
   convnext bench --mode train --model atto --batch-size 8 --profile
   convnext bench --mode segment-train --model atto --head-width 128 --image-size 256 --batch-size 8
-  convnext bench --mode detect-train --model atto --image-size 512 --batch-size 2 --regions 64"
+  convnext bench --mode detect-train --model atto --image-size 512 --batch-size 2 --regions 64
+  mpirun -n 2 --map-by ppr:1:node --hostfile hosts convnext bench --mode pretrain --model tiny --batch-size 8"
 )]
 pub(crate) struct BenchArguments {
     /// What a step is
@@ -69,6 +72,11 @@ pub(crate) struct BenchArguments {
     /// Tell the time of each kernel of the CPU
     #[arg(long)]
     pub(super) profile: bool,
+    /// Order in which the ranks of a job add up the gradients of a step
+    #[arg(long, value_name = "ORDER", default_value = "ordered")]
+    pub(super) sum: GradientSumName,
+    #[command(flatten)]
+    pub(super) ranks: RankArguments,
     #[command(flatten)]
     pub(super) machine: MachineArguments,
     /// Print JSON

@@ -9,7 +9,6 @@ use convnext::detect::{
     DetectOptions, DetectionBatch, MaskRcnn, ProposalRule, RegionChoice, SamplingRule, detect, detection_loss,
 };
 use convnext::nn::{DropPath, ModelError};
-use convnext::train::{Learner, ParameterRules};
 
 use super::subject::{LEARNING_RATE, Parts, Subject};
 
@@ -42,9 +41,9 @@ pub(super) fn detection_training(parts: Parts) -> anyhow::Result<Subject> {
     let size = parts.arguments.image_size;
     let sampled = parts.arguments.regions.unwrap_or(SamplingRule::REGIONS.count);
     let choice = RegionChoice { sampled, proposals: ProposalRule::TRAINING.at_most, seed: Seed(0) };
-    let Parts { recipe, batch, images, .. } = parts;
+    let mut learner = parts.learner(model)?;
+    let Parts { batch, images, .. } = parts;
     let objects = objects(size, batch.samples.len());
-    let mut learner = Learner::new(model, &recipe, ParameterRules::of_recipe(&recipe));
     let step = move || {
         learner.step(LEARNING_RATE, once(Ok(batch.clone())), |model, _| {
             let pyramid = model.pyramid(images.clone(), &DropPath::none())?;

@@ -5,6 +5,7 @@ use convnext::nn::{Precision, is_cpu, kernels, peak_activation_bytes};
 use serde::Serialize;
 
 use super::arguments::{BenchArguments, Mode, Scope, Sites};
+use super::job::JobSpeed;
 use super::process::peak_memory;
 use crate::cli::machine::Machine;
 use crate::cli::output::table;
@@ -13,6 +14,8 @@ use crate::cli::output::table;
 pub(super) struct Timed {
     /// Of each step, in ascending order.
     pub(super) seconds: Vec<f64>,
+    /// Seconds of all of them together that went into communication with other ranks.
+    pub(super) communication: f64,
     /// In use by the program before the first of them, and after the last one.
     pub(super) live_bytes: [u64; 2],
     /// On average; unknown outside of Linux.
@@ -45,8 +48,11 @@ pub(super) struct Measurement {
     steps: usize,
     /// Of the CPU's kernels; unknown on other devices, like the peak.
     instructions: Option<String>,
-    /// Of the median step.
-    images_per_second: f64,
+    /// Of the median step of this process.
+    pub(super) images_per_second: f64,
+    /// Speed of all ranks together; `None` of one process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) job: Option<JobSpeed>,
     /// Seconds of a step: the smallest, the quartiles, the largest.
     step_seconds: [f64; 5],
     /// The largest that this process ever was; unknown outside of Linux.
@@ -84,7 +90,7 @@ impl Measurement {
         macs: Option<f64>,
         timed: Timed,
     ) -> Self {
-        let Timed { seconds, live_bytes, page_faults_a_step, peak, profile } = timed;
+        let Timed { seconds, live_bytes, page_faults_a_step, peak, profile, .. } = timed;
         let quantile = |share: f64| seconds[((seconds.len() - 1) as f64 * share).round() as usize];
         let median = quantile(0.5);
         let backbone = arguments.backbone();
@@ -105,6 +111,7 @@ impl Measurement {
             steps: arguments.steps,
             instructions: is_cpu(&machine.device).then(|| instructions(machine.precision)),
             images_per_second: arguments.batch_size as f64 / median,
+            job: None,
             step_seconds: [0.0, 0.25, 0.5, 0.75, 1.0].map(quantile),
             peak_memory_bytes: peak_memory(),
             activation_bytes: peak_activation_bytes(),
@@ -164,6 +171,9 @@ pub(super) fn describe(found: &Measurement) -> String {
             .page_faults_a_step
             .map_or_else(|| "an unknown number of".to_owned(), |count| format!("{count:.1}")),
     );
+    if let Some(job) = &found.job {
+        text += &format!("\n{}", job.in_words());
+    }
     if let Some(differences) = &found.block_differences {
         text += &format!("\nblocks with {differences}");
     }

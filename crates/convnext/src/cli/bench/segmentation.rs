@@ -8,7 +8,7 @@ use convnext::nn::{DropPath, ModelError, resize_bilinear};
 use convnext::segment::{
     BatchLabels, HeadDropout, LossRecipe, MeanOver, SegmentationLoss, TrainingLogits, UperNet,
 };
-use convnext::train::{ClassWeights, Learner, ParameterRules};
+use convnext::train::ClassWeights;
 
 use super::subject::{FORWARD_AND_BACKWARD, LEARNING_RATE, Parts, Subject};
 
@@ -32,7 +32,8 @@ pub(super) fn segmentation_training(parts: Parts) -> anyhow::Result<Subject> {
     let model = network(&parts, &parts.device.clone().autodiff())?;
     let (head, size) = (*model.head(), parts.arguments.image_size);
     let macs = head.cost(model.config(), size)?.macs + head.auxiliary_macs(model.config(), size)?;
-    let Parts { recipe, batch, images, .. } = parts;
+    let mut learner = parts.learner(model)?;
+    let Parts { batch, images, .. } = parts;
     let recipe_of_loss = LossRecipe {
         mean_over: MeanOver::Labelled,
         auxiliary: 0.4,
@@ -41,7 +42,6 @@ pub(super) fn segmentation_training(parts: Parts) -> anyhow::Result<Subject> {
     };
     let loss = SegmentationLoss::new(recipe_of_loss, &[1; CLASSES]);
     let labels = labels(batch.samples.len(), size);
-    let mut learner = Learner::new(model, &recipe, ParameterRules::of_recipe(&recipe));
     let step = move || {
         learner.step(LEARNING_RATE, once(Ok(batch.clone())), |model, _| {
             let logits: TrainingLogits =

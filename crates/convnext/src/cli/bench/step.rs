@@ -10,28 +10,40 @@ use convnext::core::{
 };
 use convnext::data::ImageBatch;
 use convnext::detect::SIDE_MULTIPLE;
-use convnext::nn::{ConvNext, DropPath, Fcmae, Precision};
-use convnext::train::{Learner, ParameterRules, PretrainRecipe, Targets, TrainError, batch_images};
+use convnext::distributed::Ranks;
+use convnext::nn::{ConvNext, DropPath, Fcmae};
+use convnext::train::{PretrainRecipe, Targets, TrainError, batch_images};
 
 use super::arguments::{BenchArguments, Mode, Scope, Sites};
 use super::detection::{detection_inference, detection_training};
 use super::segmentation::{segmentation_inference, segmentation_training};
 use super::subject::{FORWARD_AND_BACKWARD, LEARNING_RATE, Parts, Subject};
+use crate::cli::machine::Machine;
+use crate::cli::shared::SharedMachine;
 use crate::cli::values::ActivationsName;
 
 impl Subject {
     pub(super) fn new(
         arguments: &BenchArguments,
-        device: &Device,
-        precision: Precision,
+        shared: &SharedMachine,
+        ranks: Ranks,
     ) -> anyhow::Result<Self> {
         check(arguments)?;
+        let mode = arguments.mode;
+        if !ranks.is_alone() && (mode.is_inference() || arguments.scope == Scope::Encoder) {
+            bail!(
+                "{} ranks share the steps of trainings; start inference and --scope encoder alone",
+                ranks.size()
+            );
+        }
+        let Machine { device, precision, .. } = &shared.machine;
         let backbone = arguments.backbone();
         let recipe = PretrainRecipe::load("plain", &[])?.training;
         // The step gets the images as they are, without a copy; what is left of the batch are its labels.
         let mut batch = random_batch(arguments.batch_size, arguments.image_size, backbone.classes);
         let images = batch_images(&mut batch, device);
-        let parts = Parts { arguments, backbone, recipe, batch, images, device, precision };
+        let parts =
+            Parts { arguments, backbone, recipe, batch, images, device, precision: *precision, ranks };
         match (arguments.mode, arguments.scope) {
             (Mode::Infer, _) => parts.inference(),
             (Mode::Train, _) => parts.supervised(),
@@ -108,8 +120,8 @@ impl Parts<'_> {
 
     fn supervised(self) -> anyhow::Result<Subject> {
         let (model, macs) = self.classifier(&self.device.clone().autodiff())?;
-        let Self { recipe, batch, images, backbone, .. } = self;
-        let mut learner = Learner::new(model, &recipe, ParameterRules::of_recipe(&recipe));
+        let mut learner = self.learner(model)?;
+        let Self { batch, images, backbone, .. } = self;
         let class_weights = vec![1.0; backbone.classes];
         let step = move || {
             learner.step(LEARNING_RATE, once(Ok(batch.clone())), |model, batch| {
@@ -135,8 +147,8 @@ impl Parts<'_> {
     fn pretraining(self) -> anyhow::Result<Subject> {
         let Autoencoder { model, mut masks, macs: [of_encoder, of_decoder], objective } =
             self.autoencoder()?;
-        let Self { recipe, batch, images, .. } = self;
-        let mut learner = Learner::new(model, &recipe, ParameterRules::of_recipe(&recipe));
+        let mut learner = self.learner(model)?;
+        let Self { batch, images, .. } = self;
         let step = move || {
             let masks = masks.draw()?;
             learner.step(LEARNING_RATE, once(Ok(batch.clone())), |model, _| {

@@ -1,10 +1,12 @@
 //! A step that the bench times, and the parts that the steps of all modes are made of.
 
+use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use convnext::core::ModelConfig;
 use convnext::data::ImageBatch;
+use convnext::distributed::Ranks;
 use convnext::nn::Precision;
-use convnext::train::TrainingRecipe;
+use convnext::train::{Learner, ParameterRules, TrainError, TrainingRecipe};
 
 use super::arguments::BenchArguments;
 
@@ -37,4 +39,14 @@ pub(super) struct Parts<'a> {
     /// Device that tracks no gradients.
     pub(super) device: &'a Device,
     pub(super) precision: Precision,
+    /// The ranks that share a step, of which each brings one batch.
+    pub(super) ranks: Ranks,
+}
+
+impl Parts<'_> {
+    /// A model in training, whose steps all ranks share.
+    pub(super) fn learner<M: Module>(&self, model: M) -> Result<Learner<M>, TrainError> {
+        let learner = Learner::new(model, &self.recipe, ParameterRules::of_recipe(&self.recipe));
+        learner.shared_by(self.ranks.clone(), self.ranks.size(), self.arguments.sum.into())
+    }
 }
