@@ -66,22 +66,40 @@ fn evaluations_and_embeddings_are_those_of_one_process() {
     }
 }
 
+const STUDY: &str = r#"
+title = "Masks"
+question = "Do masks help?"
+models = ["micro"]
+metrics = [{ name = "top1", label = "top-1", percent = true }]
+baseline = "scratch"
+epochs = { pretraining = 2, finetuning = 1 }
+runs = [
+  { name = "masks", stage = "pretraining", arguments = ["--accumulate", "2"] },
+  { name = "tuned", stage = "finetuning", from = "masks", arguments = ["--accumulate", "2"] },
+  { name = "scratch", stage = "finetuning", arguments = ["--accumulate", "2"] },
+  { name = "wild", stage = "finetuning", epochs = 6, arguments = ["--lr", "1e30", "--accumulate", "2"] },
+]
+rows = [{ name = "FCMAE", run = "tuned" }, { name = "scratch", run = "scratch" }, { name = "wild", run = "wild" }]
+"#;
+
 #[test]
 fn a_study_has_the_same_results_with_a_launcher() {
     let bench = data();
-    bench.write("study.toml", bench.succeed("study show table2a").as_bytes());
-    let line = "study run study.toml --data photos --pretraining-data photos/train --model micro --seeds 1 --only grn \
-                --stem-stride 1 --image-size 32 --batch-size 2 --pretraining-epochs 1 --finetuning-epochs 1 --threads 1 \
-                --arguments pretraining=--accumulate=2 --arguments finetuning=--accumulate=2";
+    bench.write("study.toml", STUDY);
+    let line = "study run study.toml --data photos --image-size 32 --stem-stride 1 --batch-size 2 --seeds 1 --threads 1";
     bench.succeed(&format!("{line} --out alone"));
+    // Started as one rank of a job, whose variables must not reach the ranks of its runs.
     let launched = convnext()
         .current_dir(bench.path(""))
-        .env("OMPI_ALLOW_RUN_AS_ROOT", "1")
-        .env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")
+        .envs([("OMPI_ALLOW_RUN_AS_ROOT", "1"), ("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1")])
+        .envs([("OMPI_COMM_WORLD_RANK", "0"), ("OMPI_COMM_WORLD_SIZE", "1"), ("PMIX_RANK", "0")])
         .args(line.split_whitespace())
         .args(["--out", "launched", "--launcher", "mpirun --oversubscribe -n 2"])
-        .assert()
-        .success();
-    drop(launched);
+        .assert();
+    launched.success();
     assert_eq!(bench.read_text("alone/table.md"), bench.read_text("launched/table.md"));
+    for weights in ["masks", "tuned", "scratch"].map(|run| format!("{run}-seed0/weights.safetensors")) {
+        let read = |study: &str| bench.read(&format!("{study}/runs/{weights}"));
+        assert!(read("alone") == read("launched"), "{weights}");
+    }
 }
