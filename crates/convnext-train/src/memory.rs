@@ -5,8 +5,7 @@ mod decoder_values;
 
 use burn::tensor::Device;
 use convnext_core::{
-    ConfigError, Cost, FcmaeConfig, ImageSize, ModelConfig, PatchGrid, decoder_parameters,
-    usable_kept_count,
+    ConfigError, Cost, FcmaeConfig, ImageSize, ModelConfig, PatchGrid, decoder_parameters, usable_kept_count,
 };
 use convnext_nn::{Activations, Precision, is_cpu};
 use sysinfo::System;
@@ -23,8 +22,8 @@ use crate::words::bytes_in_words;
 const VALUE: u64 = 4;
 
 /// Copies of a batch's images: in the loader's queue, on the device, cut into patches. This and the next constants are
-/// fitted to measured peaks of pre-training; estimates lie up to a fifth above those, and within a third of those of
-/// fine-tuning.
+/// fitted to measured peaks of pre-training, with every kind of decoder; estimates lie up to a fifth above those, and within a
+/// third of those of fine-tuning.
 const IMAGE_COPIES: u64 = 3;
 
 /// Copies of what the decoder predicts: the predictions and their gradient.

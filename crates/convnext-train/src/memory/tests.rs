@@ -1,4 +1,4 @@
-use convnext_core::{ResponseNorm, find_model};
+use convnext_core::{DecoderConfig, DecoderKind, ResponseNorm, find_model};
 
 use super::*;
 
@@ -54,6 +54,47 @@ fn estimates_know_what_blocks_without_kernels_need() {
             (peak..=peak * 6 / 5).contains(&found),
             "{norm:?}, {model}, {batch}: {found} MiB, not {peak}"
         );
+    }
+}
+
+/// Peaks as above with other decoders, of runs with one thread: kind, model, stem stride, size, decoder's depth and width,
+/// batch, peak.
+#[test]
+fn estimates_know_what_other_decoders_need() {
+    let transformer = DecoderKind::Transformer { heads: 16 };
+    let small_transformer = DecoderKind::Transformer { heads: 4 };
+    for (kind, model, stem_stride, size, [depth, width], batch, peak) in [
+        (DecoderKind::UNet, "atto", 4, 224, [1, 512], 4, 759),
+        (DecoderKind::UNet, "atto", 4, 224, [1, 512], 16, 1949),
+        (DecoderKind::UNetNoSkip, "tiny", 4, 224, [1, 256], 8, 1131),
+        (transformer, "atto", 4, 224, [8, 512], 8, 853),
+        (transformer, "atto", 4, 224, [8, 512], 64, 3004),
+        // Many patches, whose scores take more than all else.
+        (small_transformer, "micro", 1, 160, [8, 128], 32, 4412),
+    ] {
+        let settings = [format!("training.batch_size={batch}"), format!("input.image_size={size}")];
+        let recipe = PretrainRecipe::load("plain", &settings).unwrap();
+        let mut config = FcmaeConfig::new(ModelConfig { stem_stride, ..find_model(model).unwrap().config() });
+        config.decoder = DecoderConfig { depth, width, ..DecoderConfig::new(kind, &config.encoder) };
+        let need = MemoryEstimate::of_pretraining(&config, &recipe, Activations::Save, Precision::F32);
+        let found = need.unwrap().bytes >> 20;
+        assert!(
+            (peak..=peak * 6 / 5).contains(&found),
+            "{kind:?}, {model}, {batch}: {found} MiB, not {peak}"
+        );
+    }
+}
+
+#[test]
+fn what_no_memory_holds_is_no_error_of_arithmetic() {
+    let mut recipe = PretrainRecipe::load("plain", &[]).unwrap();
+    recipe.training.batch_size = usize::MAX;
+    let encoder = find_model("micro").unwrap().config();
+    for kind in [DecoderKind::ConvNext, DecoderKind::UNet, DecoderKind::Transformer { heads: 4 }] {
+        let mut config = FcmaeConfig::new(encoder.clone());
+        config.decoder = DecoderConfig::new(kind, &encoder);
+        let need = MemoryEstimate::of_pretraining(&config, &recipe, Activations::Save, Precision::F32);
+        assert_eq!(need.unwrap().bytes, u64::MAX, "{kind:?}");
     }
 }
 
