@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use convnext_core::{
-    ConfigError, DecoderConfig, FcmaeConfig, FcmaeObjective, ImageSize, Mask, ModelConfig,
-    PatchGrid, Preprocessing, Seed, WeightMetadata, counted, usable_kept_count,
+    ConfigError, DecoderConfig, FcmaeConfig, FcmaeObjective, ImageSize, Mask, ModelConfig, PatchGrid,
+    Preprocessing, Seed, WeightMetadata, counted, usable_kept_count,
 };
 use convnext_data::{Dataset, Decoding, ImageBatch, ImageSource};
 use convnext_nn::Fcmae;
