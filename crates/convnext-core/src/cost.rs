@@ -6,7 +6,7 @@ use crate::block_layout::BlockLayout;
 use crate::config::ModelConfig;
 use crate::decoder_cost::{decoder_macs, decoder_norms};
 use crate::error::ConfigError;
-use crate::fcmae_config::{EncoderKind, FcmaeConfig};
+use crate::fcmae_config::FcmaeConfig;
 use crate::image_size::ImageSize;
 use crate::limits::STAGES;
 use crate::mask::{PatchGrid, usable_kept_count};
@@ -78,11 +78,7 @@ pub fn pretraining_macs(
     let grid = PatchGrid::of_image(&config.encoder, height, width)?;
     let (patches, kept) = (grid.patches() as u64, usable_kept_count(grid.patches(), mask_ratio)? as u64);
     let encoder = Cost::of(&ModelConfig { classes: 0, ..config.encoder.clone() }, height, width)?.macs;
-    let encoder = match config.encoder_kind {
-        EncoderKind::Sparse => encoder * kept / patches,
-        EncoderKind::MaskedDense | EncoderKind::Leaky | EncoderKind::Tokens => encoder,
-    };
-    Ok([encoder, decoder_macs(config, patches, kept)])
+    Ok([of_computed_sites(config, encoder, [patches, kept]), decoder_macs(config, patches, kept)])
 }
 
 /// Values that the LayerNorms of FCMAE put out on such an image: a sparse encoder has them at kept sites only.
@@ -95,11 +91,13 @@ pub(crate) fn pretraining_norms(
     let grid = PatchGrid::of_image(&config.encoder, height, width)?;
     let (patches, kept) = (grid.patches() as u64, usable_kept_count(grid.patches(), mask_ratio)? as u64);
     let [_, encoder] = counts(&ModelConfig { classes: 0, ..config.encoder.clone() }, height, width)?;
-    let encoder = match config.encoder_kind {
-        EncoderKind::Sparse => encoder * kept / patches,
-        EncoderKind::MaskedDense | EncoderKind::Leaky | EncoderKind::Tokens => encoder,
-    };
+    let encoder = of_computed_sites(config, encoder, [patches, kept]);
     Ok(encoder + patches * decoder_norms(&config.decoder))
+}
+
+/// Of a count over all sites of an image what an encoder has where it computes.
+fn of_computed_sites(config: &FcmaeConfig, count: u64, [patches, kept]: [u64; 2]) -> u64 {
+    if config.encoder_kind.computes_everywhere() { count } else { count * kept / patches }
 }
 
 /// Trainable values of a model, from its shapes.
@@ -120,7 +118,7 @@ fn parameters(config: &ModelConfig) -> u64 {
 mod tests {
     use super::*;
     use crate::config::Family;
-    use crate::fcmae_config::FcmaeObjective;
+    use crate::fcmae_config::{EncoderKind, FcmaeObjective};
     use crate::fcmae_task::FcmaeTask;
     use crate::response_norm::ResponseNorm;
     use crate::sizes::{MODELS, find_model};
@@ -185,11 +183,13 @@ mod tests {
         assert_eq!((cost.macs, (cost.flops - cost.macs) % 5), (encoder + decoder, 0));
         let norms = 64 * 40 * 2 + 64 * 40 * 2 + 16 * 80 * 3 + 4 * 160 * 7 + 320 * 2;
         assert_eq!((cost.flops - cost.macs) / 5, 19 * norms + 49 * 512);
-        config.encoder_kind = EncoderKind::Leaky;
-        assert_eq!(
-            pretraining_macs(&config, 0.6, ImageSize::square(224)).unwrap(),
-            [547_332_480 - 320_000, decoder]
-        );
+        for everywhere in [EncoderKind::Leaky, EncoderKind::MaskedDense] {
+            config.encoder_kind = everywhere;
+            assert_eq!(
+                pretraining_macs(&config, 0.6, ImageSize::square(224)).unwrap(),
+                [547_332_480 - 320_000, decoder]
+            );
+        }
     }
 
     #[test]

@@ -33,9 +33,12 @@ pub enum DecoderKind {
 }
 
 impl DecoderKind {
-    /// A transformer of so many channels with MAE's channels of a head: 16 heads at 512 channels.
+    /// A transformer of so many channels with heads of about MAE's channels, 16 heads at 512 channels: the largest count that
+    /// divides the channels and leaves each head 32 at least, or one head.
     pub fn transformer(width: usize) -> Self {
-        Self::Transformer { heads: (width / HEAD_WIDTH).max(1) }
+        let most = (width / HEAD_WIDTH).max(1);
+        let heads = (1..=most).rev().find(|&heads| width.is_multiple_of(heads)).unwrap_or(1);
+        Self::Transformer { heads }
     }
 
     /// `true` for both kinds of UNet.
@@ -72,9 +75,9 @@ pub struct DecoderConfig {
 
 impl DecoderConfig {
     /// The usual decoder of a kind around an encoder: one ConvNeXt block of the encoder's family or MAE's 8 transformer
-    /// blocks, with 512 channels (128 for encoders of at most 128 channels).
+    /// blocks, with 512 channels (128 for encoders of at most 128 channels). Heads are those of the kind.
     pub fn new(kind: DecoderKind, encoder: &ModelConfig) -> Self {
-        let width = if encoder.last_width() <= 128 { 128 } else { 512 };
+        let width = usual_width(encoder);
         let plain = Self { kind, depth: 1, width, response_norm: None, layer_scale: None };
         match kind {
             DecoderKind::ConvNext => {
@@ -86,7 +89,12 @@ impl DecoderConfig {
         }
     }
 
-    /// `true` for a decoder that sees all stages of the encoder.
+    /// The usual transformer around an encoder, with the usual heads for its channels.
+    pub fn transformer(encoder: &ModelConfig) -> Self {
+        Self::new(DecoderKind::transformer(usual_width(encoder)), encoder)
+    }
+
+    /// `true` for a decoder that sees other stages of the encoder than the last.
     pub fn has_skips(&self) -> bool {
         self.kind == DecoderKind::UNet
     }
@@ -156,6 +164,11 @@ impl DecoderConfig {
             }
         }
     }
+}
+
+/// Channels of the usual decoder around an encoder.
+fn usual_width(encoder: &ModelConfig) -> usize {
+    if encoder.last_width() <= 128 { 128 } else { 512 }
 }
 
 impl TryFrom<StoredDecoder> for DecoderConfig {
@@ -229,10 +242,24 @@ mod tests {
     #[test]
     fn the_usual_decoders_are_those_of_the_paper_and_of_mae() {
         let encoder = find_model("atto").unwrap().config();
-        let transformer = DecoderConfig::new(DecoderKind::transformer(512), &encoder);
+        let transformer = DecoderConfig::transformer(&encoder);
         assert_eq!(transformer.kind, DecoderKind::Transformer { heads: 16 });
         assert_eq!((transformer.depth, transformer.width), (8, 512));
         assert_eq!(DecoderConfig::new(DecoderKind::ConvNext, &encoder), FcmaeConfig::new(encoder).decoder);
+    }
+
+    #[test]
+    fn the_usual_heads_fit_every_width_of_a_transformer() {
+        let encoder = find_model("micro").unwrap().config();
+        assert_eq!(DecoderConfig::transformer(&encoder).kind, DecoderKind::Transformer { heads: 4 });
+        // Of 100, 176 and 200 channels a 32nd is no divisor.
+        for (width, expected) in [(4, 1), (36, 1), (96, 3), (100, 2), (176, 4), (200, 5), (512, 16)] {
+            let kind = DecoderKind::transformer(width);
+            assert_eq!(kind, DecoderKind::Transformer { heads: expected }, "{width}");
+            let mut config = FcmaeConfig::new(encoder.clone());
+            config.decoder = DecoderConfig { width, ..DecoderConfig::new(kind, &encoder) };
+            assert_eq!(config.validate(), Ok(()), "{width}");
+        }
     }
 
     #[test]

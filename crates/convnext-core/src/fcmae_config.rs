@@ -27,6 +27,27 @@ pub enum EncoderKind {
 }
 
 impl EncoderKind {
+    /// `true` if the encoder computes at the sites of removed patches as well.
+    pub fn computes_everywhere(self) -> bool {
+        self != Self::Sparse
+    }
+
+    /// `true` if no mask stands between kept and removed patches behind the stem: what the layers see of an image, a batch norm's
+    /// statistics included, is all of its sites.
+    pub fn mixes_patches(self) -> bool {
+        matches!(self, Self::Leaky | Self::Tokens)
+    }
+
+    /// The encoder in words, unless it is the paper's.
+    pub(crate) fn in_words(self) -> Option<&'static str> {
+        match self {
+            Self::Sparse => None,
+            Self::MaskedDense => Some("a masked dense encoder"),
+            Self::Leaky => Some("a leaky encoder"),
+            Self::Tokens => Some("an encoder with mask tokens"),
+        }
+    }
+
     /// `true` if the decoder sees the features of all patches, not only of the kept ones.
     pub fn fills_removed_patches(self) -> bool {
         self == Self::Tokens

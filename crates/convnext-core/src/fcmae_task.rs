@@ -66,9 +66,10 @@ impl TaskMetadata for FcmaeTask {
 
     fn describe(&self, backbone: &ModelConfig) -> String {
         format!(
-            "masked autoencoder {} with {}, trained with mask ratio {} on {} patches",
+            "masked autoencoder {} with {}{}, trained with mask ratio {} on {} patches",
             backbone.name,
             self.decoder.describe(),
+            self.encoder_kind.in_words().map_or_else(String::new, |words| format!(" and {words}")),
             self.mask_ratio,
             if self.normalize_target { "normalised" } else { "plain" }
         )
@@ -87,5 +88,26 @@ impl TaskMetadata for FcmaeTask {
         let macs = pretraining_macs(&config, self.mask_ratio, size)?.iter().sum();
         let norms = pretraining_norms(&config, self.mask_ratio, size)?;
         Ok(Cost { parameters: trained_values(self.tensors(backbone)), macs, flops: macs + 5 * norms })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sizes::find_model;
+
+    #[test]
+    fn an_encoder_that_is_not_the_papers_is_told() {
+        let mut config = FcmaeConfig::new(find_model("micro").unwrap().config());
+        for (kind, words) in [
+            (EncoderKind::Sparse, "1 block(s) of 128 channels, trained with mask ratio 0.6"),
+            (EncoderKind::MaskedDense, "128 channels and a masked dense encoder, trained"),
+            (EncoderKind::Leaky, "128 channels and a leaky encoder, trained"),
+            (EncoderKind::Tokens, "128 channels and an encoder with mask tokens, trained"),
+        ] {
+            config.encoder_kind = kind;
+            let found = FcmaeTask::new(&config, FcmaeObjective::default()).describe(&config.encoder);
+            assert!(found.contains(words), "{found}");
+        }
     }
 }

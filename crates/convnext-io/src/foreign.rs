@@ -20,6 +20,7 @@ mod lone_shard;
 mod origin;
 mod parts;
 mod remap;
+mod untold_autoencoder;
 mod upernet;
 
 use std::collections::{BTreeMap, BTreeSet};

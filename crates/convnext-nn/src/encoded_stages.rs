@@ -5,6 +5,7 @@
 use burn::prelude::*;
 use convnext_core::STAGES;
 
+use crate::error::ModelError;
 use crate::feature_maps::FeatureMaps;
 use crate::ops::gather::gather;
 use crate::site_map::{SitePyramid, index_tensor};
@@ -44,33 +45,34 @@ impl EncodedStages {
         if self.are_maps { self.sites.stage(stage).gather(rows) } else { rows }
     }
 
-    /// The sites of all stages whose features a decoder sees.
-    pub fn sites(&self) -> &SitePyramid {
-        &self.sites
-    }
-
-    /// Whole maps of a stage: these rows at its sites, and a mask token elsewhere; zeros if there is no token.
+    /// Whole maps of a stage: these rows at its sites, and a mask token elsewhere, which is not needed where the rows are
+    /// those of whole maps.
     ///
     /// # Shapes
     /// - rows: `[S_i, C]`, of any number of channels
     /// - mask_token: `[1, C, 1, 1]`
     /// - output: rows `[N H_i W_i, C]`
-    pub fn fill(&self, stage: usize, rows: Tensor<2>, mask_token: Option<Tensor<4>>) -> FeatureMaps {
+    ///
+    /// # Errors
+    /// [`ModelError::NoMaskToken`] when one is needed.
+    pub fn fill(
+        &self,
+        stage: usize,
+        rows: Tensor<2>,
+        mask_token: Option<Tensor<4>>,
+    ) -> Result<FeatureMaps, ModelError> {
         let sites = self.sites.stage(stage).sites();
         let (images, height, width) = (sites.images(), sites.height(), sites.width());
         if sites.is_dense() {
-            return FeatureMaps { rows, images, height, width };
+            return Ok(FeatureMaps { rows, images, height, width });
         }
         let ([count, channels], device) = (rows.dims(), rows.device());
-        let token = match mask_token {
-            Some(token) => token.reshape([1, channels]),
-            None => Tensor::zeros([1, channels], (&device, rows.dtype())),
-        };
+        let token = mask_token.ok_or(ModelError::NoMaskToken { stage })?.reshape([1, channels]);
         let mut sources = vec![count; images * height * width];
         for (row, place) in sites.positions().into_iter().enumerate() {
             sources[place] = row;
         }
         let rows = gather(Tensor::cat(vec![rows, token], 0), index_tensor(&sources, &device));
-        FeatureMaps { rows, images, height, width }
+        Ok(FeatureMaps { rows, images, height, width })
     }
 }

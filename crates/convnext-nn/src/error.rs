@@ -40,6 +40,15 @@ pub enum ModelError {
         /// Official name of the layer.
         layer: String,
     },
+    /// An encoder that leaves removed patches open needs a decoder with a mask token for them.
+    #[error(
+        "the decoder has no mask token for the removed patches of stage {stage}; build it for an encoder that leaves them \
+         open, not for one with tokens"
+    )]
+    NoMaskToken {
+        /// Stage of the encoder, 0 to 3.
+        stage: usize,
+    },
     /// Dropout of channels needs one factor for each image and channel.
     #[error(
         "found {factors} factors of channels, not one for each of {images} images and {channels} channels"

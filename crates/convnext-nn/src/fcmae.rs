@@ -170,12 +170,13 @@ impl Fcmae {
     /// - output: `[N * R, V]`
     ///
     /// # Errors
-    /// [`ModelError`] when the masks do not fit each other, or a batch norm would learn from one site.
+    /// [`ModelError`] when the masks do not fit each other, a batch norm would learn from one site, or there is no mask token
+    /// for patches that the encoder leaves open.
     pub fn decode(&self, encoded: &EncodedStages, masks: &[Mask]) -> Result<Tensor<2>, ModelError> {
         let [rows, columns] = common_grid(masks)?;
         let last = STAGES - 1;
         let projected = self.proj.forward_patches(encoded.rows(last));
-        let patches = encoded.fill(last, projected, self.mask_token.as_ref().map(Param::val));
+        let patches = encoded.fill(last, projected, self.mask_token.as_ref().map(Param::val))?;
         let maps = self.decoder.layers().forward(patches, encoded)?;
         let device = maps.rows.device();
         // Sites of the decoder's map along a side of a patch: 1, or as many as it has pixels.

@@ -6,7 +6,7 @@
 //!
 //! - [`ConvNext`]: the classifier and its feature maps;
 //! - [`Fcmae`]: the masked autoencoder; [`Decoder`], [`PatchDecoder`], [`EncodedStages`]: its decoders and what they see;
-//! - [`FeatureMaps`], [`ConvNormRelu`], [`resize_bilinear`] and others: the layers of a decode head, on dense maps;
+//! - [`FeatureMaps`], [`ConvNorm`], [`resize_bilinear`] and others: the layers of a decode head, on dense maps;
 //! - [`Region`], [`RoiSampling`], [`roi_align`], [`TransposedConv2d`]: those of heads on regions of the maps;
 //! - [`Scope`], [`ModelState`] and [`Counter`]: parameters and buffers of layers, for other crates as well;
 //! - [`DeviceName`]: the devices;
@@ -26,7 +26,6 @@ mod block_layer;
 mod classifier;
 mod conv2d;
 mod conv_norm;
-mod conv_norm_relu;
 mod convolution_at;
 mod counter;
 mod decoder;
@@ -62,7 +61,6 @@ pub use block::Block;
 pub use block_layer::BlockLayer;
 pub use classifier::{ConvNext, EmbeddingLayer};
 pub use conv_norm::ConvNorm;
-pub use conv_norm_relu::ConvNormRelu;
 pub use conv2d::Conv2d;
 pub use counter::{Counter, counters, with_counters};
 pub use decoder::Decoder;

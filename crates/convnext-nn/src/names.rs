@@ -27,7 +27,7 @@ fn official_name(path: &[String]) -> String {
         ["stage_norms", index, leaf] => format!("norm{index}.{leaf}"),
         // The kind of a decoder is no part of the names of its layers; the paper's has nothing but blocks.
         ["decoder", "ConvNext", "blocks", rest @ ..] => format!("decoder.{}", rest.join(".")),
-        ["decoder", "UNet" | "Transformer", rest @ ..] => format!("decoder.{}", rest.join(".")),
+        ["decoder", _, rest @ ..] => format!("decoder.{}", rest.join(".")),
         // A sequence in PyTorch, whose first part is the pool.
         ["decode_head", "psp_modules", index, rest @ ..] => {
             format!("decode_head.psp_modules.{index}.1.{}", rest.join("."))

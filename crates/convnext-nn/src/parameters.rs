@@ -4,8 +4,9 @@ use burn::module::{Param, ParamId};
 use burn::prelude::*;
 use convnext_core::Seed;
 
-/// Standard deviation of every initial weight ("A6. Initialisation" in `docs/facts.md`). The published FCMAE
-/// code draws some layers with standard deviation 1 by accident; we do not.
+/// Standard deviation of initial weights that no other rule is given for: those of backbones, of the paper's decoder and of
+/// classifiers ("A6. Initialisation" in `docs/facts.md`). The published FCMAE code draws some layers with standard deviation 1
+/// by accident; we do not.
 const WEIGHT_STD: f64 = 0.02;
 
 /// The path in the model of parameters to create.

@@ -1,12 +1,17 @@
 //! Differences between the blocks of weights to start from and those of the model that starts: GRN or an alternative to it,
-//! and LayerScale, dropped, added or replaced (paper Table 2f).
+//! and LayerScale, dropped, added or replaced (paper Table 2f); and decoders of another kind (paper Table 1).
 
 use convnext_core::{
-    BlockLayout, BlockParameter, DecoderConfig, FcmaeTask, ModelConfig, ResponseNorm, WeightMetadata,
+    BlockLayout, BlockParameter, DecoderConfig, DecoderKind, FcmaeTask, ModelConfig, ResponseNorm,
+    WeightMetadata,
 };
 
-/// First part of the names of a decoder's blocks.
+/// First part of the names of a decoder's layers.
 const DECODER: &str = "decoder.";
+
+/// Beginnings of the names of what learned together with the layers of a decoder: its inputs, and the prediction from its
+/// outputs.
+const AROUND_DECODER: [&str; 3] = ["proj.", "mask_token", "pred."];
 
 /// The parameters of blocks that cannot go on learning.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -75,6 +80,64 @@ impl BlockChange {
     }
 }
 
+/// The difference between two decoders.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum DecoderChange {
+    /// In their blocks, if at all.
+    Blocks(BlockChange),
+    /// Decoders of these kinds, of the weights and of the model, compute different functions of equal tensors. None of them
+    /// goes on: not the layers, and not what learned together with them, even where it has the same shape.
+    Kinds([DecoderKind; 2]),
+    /// None between decoders without blocks.
+    None,
+}
+
+impl DecoderChange {
+    /// From the decoder of weights to that of a model.
+    fn new(from: &DecoderConfig, to: &DecoderConfig) -> Self {
+        match (from.kind, to.kind) {
+            (DecoderKind::ConvNext, DecoderKind::ConvNext) => {
+                Self::Blocks(BlockChange::new(BlockLayout::of_decoder(from), BlockLayout::of_decoder(to)))
+            }
+            (old, new) if old == new => Self::None,
+            kinds => Self::Kinds(kinds.into()),
+        }
+    }
+
+    /// `true` if the tensor of this name, which is no backbone's, starts fresh, or is left out of the weights.
+    fn concerns(self, name: &str) -> bool {
+        match self {
+            Self::Blocks(change) => {
+                BlockParameter::of_name(name).is_some_and(|parameter| change.concerns(parameter))
+            }
+            Self::Kinds(_) => true,
+            Self::None => false,
+        }
+    }
+
+    /// A sentence for each difference; of blocks that change as those of the encoder nothing more is to be told.
+    fn in_words(self, backbone: BlockChange) -> Vec<String> {
+        match self {
+            Self::Blocks(change) if change != backbone => {
+                change.in_words().map(|words| format!("decoder: {words}")).collect()
+            }
+            Self::Blocks(_) | Self::None => Vec::new(),
+            Self::Kinds(kinds) => {
+                let [old, new] = match kinds {
+                    [DecoderKind::Transformer { heads: old }, DecoderKind::Transformer { heads: new }] => {
+                        [old, new].map(|heads| format!("{heads} head(s)"))
+                    }
+                    kinds => kinds.map(|kind| kind.name().to_owned()),
+                };
+                vec![format!(
+                    "the decoder is another one than that of the weights ({new}, not {old}) and starts fresh, with its \
+                     projection, mask token and prediction"
+                )]
+            }
+        }
+    }
+}
+
 /// The blocks of a model.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ModelBlocks<'a> {
@@ -89,7 +152,7 @@ pub(crate) struct ModelBlocks<'a> {
 pub(crate) struct BlockChanges {
     backbone: BlockChange,
     /// Where both have a decoder.
-    decoder: Option<BlockChange>,
+    decoder: Option<DecoderChange>,
 }
 
 impl BlockChanges {
@@ -99,25 +162,25 @@ impl BlockChanges {
         let from = weights.convnext().ok()?;
         let [of_weights, of_model] = [&from, to.backbone].map(|model| BlockLayout::of_stage(model, 0));
         let decoder_of_weights = weights.task_as::<FcmaeTask>().ok().map(|task| task.config(&from).decoder);
-        let decoder = decoder_of_weights
-            .zip(to.decoder)
-            .map(|(from, to)| BlockChange::new(BlockLayout::of_decoder(&from), BlockLayout::of_decoder(to)));
+        let decoder = decoder_of_weights.zip(to.decoder).map(|(from, to)| DecoderChange::new(&from, to));
         Some(Self { backbone: BlockChange::new(of_weights, of_model), decoder })
     }
 
     /// `true` if the tensor of this name starts fresh, or is left out of the weights.
     pub(crate) fn concern(self, name: &str) -> bool {
-        let change = if name.starts_with(DECODER) { self.decoder } else { Some(self.backbone) };
-        let parameter = BlockParameter::of_name(name);
-        change.zip(parameter).is_some_and(|(change, parameter)| change.concerns(parameter))
+        if name.starts_with(DECODER) {
+            return self.decoder.is_some_and(|change| change.concerns(name));
+        }
+        if AROUND_DECODER.iter().any(|part| name.starts_with(part)) {
+            return matches!(self.decoder, Some(DecoderChange::Kinds(_)));
+        }
+        BlockParameter::of_name(name).is_some_and(|parameter| self.backbone.concerns(parameter))
     }
 
     /// A sentence for each difference.
     pub(crate) fn in_words(self) -> Vec<String> {
-        // Of a decoder that changes as its encoder does nothing more is to be told.
-        let decoder = self.decoder.filter(|&decoder| decoder != self.backbone);
-        let of_decoder = decoder.into_iter().flat_map(BlockChange::in_words);
-        self.backbone.in_words().chain(of_decoder.map(|words| format!("decoder: {words}"))).collect()
+        let of_decoder = self.decoder.map(|change| change.in_words(self.backbone));
+        self.backbone.in_words().chain(of_decoder.into_iter().flatten()).collect()
     }
 
     /// Sentences about what is fresh in the blocks of the backbone.
@@ -172,6 +235,35 @@ mod tests {
             assert_eq!(names.map(|name| changes.concern(name)), concerned, "{found:?}");
             assert!(!changes.concern("stages.0.0.norm.weight") && !changes.concern("norm.weight"));
             assert_eq!(changes.additions_in_words().len(), additions, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn another_decoder_starts_fresh_as_a_whole_and_is_told_of_once() {
+        let of_kind = |kind| {
+            let mut config = FcmaeConfig::new(micro(Some(ResponseNorm::Grn), None));
+            config.decoder = DecoderConfig::new(kind, &config.encoder);
+            config
+        };
+        let [four, eight] = [4, 8].map(|heads| DecoderKind::Transformer { heads });
+        for (from, to, words) in [
+            (DecoderKind::ConvNext, DecoderKind::UNet, Some("(unet, not convnext)")),
+            (DecoderKind::UNet, DecoderKind::UNetNoSkip, Some("(unet-no-skip, not unet)")),
+            (four, DecoderKind::ConvNext, Some("(convnext, not transformer)")),
+            (four, eight, Some("(8 head(s), not 4 head(s))")),
+            (four, four, None),
+            (DecoderKind::UNet, DecoderKind::UNet, None),
+        ] {
+            let changes = changes(&of_kind(from), &of_kind(to));
+            let found = changes.in_words();
+            assert_eq!(found.len(), usize::from(words.is_some()), "{from:?} to {to:?}: {found:?}");
+            assert!(found.iter().zip(words).all(|(line, words)| line.contains(words)), "{found:?}");
+            for name in ["decoder.steps.0.conv1.bn.weight", "decoder.norm.bias", "proj.bias", "mask_token"] {
+                assert_eq!(changes.concern(name), words.is_some(), "{from:?} to {to:?}: {name}");
+            }
+            for name in ["encoder_token", "encoder.stages.0.0.grn.gamma", "stages.2.1.gamma"] {
+                assert!(!changes.concern(name), "{from:?} to {to:?}: {name}");
+            }
         }
     }
 

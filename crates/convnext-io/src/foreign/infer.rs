@@ -11,6 +11,7 @@ use convnext_core::{
     UperNetConfig, WeightMetadata, backbone_tensors, decoder_tensors, final_norm_tensors, head_tensors,
 };
 
+use super::untold_autoencoder;
 use crate::error::{IoError, bad_tensor};
 use crate::strict::check_shapes;
 use crate::upernet_names::HEADS;
@@ -165,6 +166,9 @@ impl Found<'_> {
 
     fn autoencoder(&self) -> Result<ModelAndShapes, IoError> {
         let encoder = self.backbone(ENCODER_PREFIX)?;
+        if let Some((name, why)) = untold_autoencoder::find(self.shapes.keys().map(String::as_str)) {
+            return Err(bad_tensor(self.path, name, why));
+        }
         let [width, ..] = self.axes::<4>("proj.weight")?;
         let decoder = DecoderConfig {
             kind: DecoderKind::ConvNext,

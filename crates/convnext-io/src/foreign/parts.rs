@@ -10,7 +10,7 @@ use super::upernet;
 use convnext_core::{DetectorRules, ENCODER_PREFIX};
 
 /// Tensors that an autoencoder has beside its encoder.
-const BESIDE_ENCODER: [&str; 4] = ["mask_token", "proj", "decoder", "pred"];
+const BESIDE_ENCODER: [&str; 5] = ["encoder_token", "mask_token", "proj", "decoder", "pred"];
 
 /// Those of them that nothing else has which is called an encoder.
 const OF_AUTOENCODER: [&str; 3] = ["mask_token", "proj.weight", "pred.weight"];

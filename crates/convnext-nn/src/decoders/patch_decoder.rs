@@ -17,7 +17,8 @@ pub trait PatchDecoder {
     /// - output: rows `[N P s s, D']`, where s divides the side of a patch
     ///
     /// # Errors
-    /// [`ModelError::OneValue`] when a batch norm would learn from one site.
+    /// [`ModelError::OneValue`] when a batch norm would learn from one site, [`ModelError::NoMaskToken`] when the decoder has
+    /// no token for patches that the encoder leaves open.
     fn forward(&self, patches: FeatureMaps, encoded: &EncodedStages) -> Result<FeatureMaps, ModelError>;
 
     /// Takes what batch norms saw in the last training batch, in the order of the layers.

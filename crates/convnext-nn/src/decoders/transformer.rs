@@ -1,7 +1,8 @@
 //! The decoder of MAE: a transformer on the map of patches (paper Table 1; docs/facts.md, "Decoder ablations").
 //!
 //! Follows `models_mae.py` of github.com/facebookresearch/mae (CC BY-NC 4.0; the layers, not the text). What is different:
-//! there is no class token, since the encoder has none.
+//! there is no class token, since the encoder has none; and the layers around the decoder are FCMAE's, drawn with deviation
+//! 0.02, where MAE draws its `decoder_embed` and `decoder_pred` by Xavier's rule, as the linear layers of its blocks.
 
 use burn::prelude::*;
 use convnext_kernels::Precision;
@@ -43,11 +44,11 @@ impl TransformerDecoder {
 impl PatchDecoder for TransformerDecoder {
     fn forward(&self, patches: FeatureMaps, _encoded: &EncodedStages) -> Result<FeatureMaps, ModelError> {
         let ([count, channels], images) = (patches.rows.dims(), patches.images);
-        let places = position_embedding(patches.size(), channels);
-        let places =
-            TensorData::new(places, [1, count / images, channels]).convert_dtype(patches.rows.dtype());
-        let places = Tensor::<3>::from_data(places, (&patches.rows.device(), patches.rows.dtype()));
-        let rows = patches.rows.clone().reshape([images, count / images, channels]) + places;
+        let (device, element) = (patches.rows.device(), patches.rows.dtype());
+        let values = position_embedding(patches.size(), channels);
+        let values = TensorData::new(values, [1, count / images, channels]).convert_dtype(element);
+        let embedding = Tensor::<3>::from_data(values, (&device, element));
+        let rows = patches.rows.clone().reshape([images, count / images, channels]) + embedding;
         let rows = rows.reshape([count, channels]);
         let rows = self.blocks.iter().fold(rows, |rows, block| block.forward(rows, images));
         Ok(patches.with_rows(self.norm.forward(rows)))

@@ -4,6 +4,10 @@
 //! github.com/keyu-tian/SparK, MIT): a step for each doubling, whose layers are SparK's. What is different: a stage is projected
 //! at its kept sites by a 1x1 convolution and filled with mask tokens behind it, as in FCMAE, where SparK fills first and
 //! projects with 3x3; no norm is in front of that; and pixels are predicted at removed patches alone.
+//!
+//! Initial values are SparK's in the layers of a step: deviation 0.02 in 3x3 convolutions, Kaiming's rule in transposed ones.
+//! Projections, prediction and mask tokens have the deviation 0.02 of FCMAE's, where SparK leaves its projections to PyTorch's
+//! default and draws no value of a mask token beyond 0.02.
 
 use burn::module::Param;
 use burn::prelude::*;
@@ -13,7 +17,6 @@ use convnext_kernels::Precision;
 use crate::batch_norm::{BatchStatistics, NormStatistics};
 use crate::batch_statistics::LastStatistics;
 use crate::conv_norm::ConvNorm;
-use crate::conv_norm_relu::ConvNormRelu;
 use crate::decoders::patch_decoder::PatchDecoder;
 use crate::encoded_stages::EncodedStages;
 use crate::error::ModelError;
@@ -31,9 +34,9 @@ const RELU6: f64 = 6.0;
 pub struct UNetStep {
     /// 4x4 of stride 2, weight `[C, C, 4, 4]`.
     pub up: TransposedConv2d,
-    /// 3x3, weight `[C, C, 3, 3]`.
-    pub conv1: ConvNormRelu,
-    /// 3x3, weight `[C / 2, C, 3, 3]`.
+    /// 3x3 with ReLU, weight `[C, C, 3, 3]`.
+    pub conv1: ConvNorm,
+    /// 3x3 without, weight `[C / 2, C, 3, 3]`.
     pub conv2: ConvNorm,
 }
 
@@ -45,8 +48,8 @@ impl UNetStep {
                 up.kaiming_weight("weight", [inputs, inputs, 4, 4]),
                 up.constant([inputs], 0.0),
             ),
-            conv1: ConvNormRelu::new([inputs, inputs, 3, 3], &scope.at("conv1")),
-            conv2: ConvNorm::new([outputs, inputs, 3, 3], &scope.at("conv2")),
+            conv1: conv_norm([inputs, inputs], &scope.at("conv1")),
+            conv2: conv_norm([outputs, inputs], &scope.at("conv2")).without_relu(),
         }
     }
 
@@ -69,6 +72,11 @@ impl UNetStep {
     }
 }
 
+/// A 3x3 convolution of so many outputs and inputs, batch norm and ReLU.
+fn conv_norm([outputs, inputs]: [usize; 2], scope: &Scope) -> ConvNorm {
+    ConvNorm::of(scope.at("conv").weight("weight", [outputs, inputs, 3, 3]), scope)
+}
+
 /// A skip connection from a stage of the encoder, of C_i channels, to a map of C.
 #[derive(Module, Debug)]
 pub struct UNetSkip {
@@ -87,7 +95,7 @@ impl UNetSkip {
     }
 
     /// The whole map of a stage (0 to 3).
-    fn forward(&self, encoded: &EncodedStages, stage: usize) -> FeatureMaps {
+    fn forward(&self, encoded: &EncodedStages, stage: usize) -> Result<FeatureMaps, ModelError> {
         let projected = self.proj.forward_patches(encoded.rows(stage));
         encoded.fill(stage, projected, self.mask_token.as_ref().map(Param::val))
     }
@@ -141,7 +149,7 @@ impl PatchDecoder for UNetDecoder {
         for (index, step) in self.steps.iter().enumerate() {
             maps = step.forward(&maps, &mut statistics)?;
             if let Some(skip) = self.skips.get(index) {
-                let joined = skip.forward(encoded, UNetLayout::stage(index));
+                let joined = skip.forward(encoded, UNetLayout::stage(index))?;
                 maps = maps.with_rows(maps.rows.clone() + joined.rows);
             }
         }

@@ -5,7 +5,7 @@ use burn::module::Param;
 use burn::prelude::*;
 use convnext_core::Seed;
 use convnext_nn::{
-    Conv2d, ConvNormRelu, FeatureMaps, NormStatistics, Scope, adaptive_average_pool, resize_bilinear,
+    Conv2d, ConvNorm, FeatureMaps, NormStatistics, Scope, adaptive_average_pool, resize_bilinear,
     resize_nearest,
 };
 
@@ -14,8 +14,8 @@ use convnext_nn::{
 pub(crate) struct Layers {
     maps: Param<Tensor<4>>,
     strided: Conv2d,
-    layer: ConvNormRelu,
-    pointwise: ConvNormRelu,
+    layer: ConvNorm,
+    pointwise: ConvNorm,
     last: Conv2d,
 }
 
@@ -27,8 +27,8 @@ impl Layers {
         Self {
             maps: scope.weight("maps", [2, 3, 6, 7]),
             strided: Conv2d::new(weight("strided", [4, 3, 3, 3]), bias(4)).with_stride([2, 2]),
-            layer: ConvNormRelu::new([5, 4, 3, 3], &scope.at("layer")),
-            pointwise: ConvNormRelu::new([3, 5, 1, 1], &scope.at("pointwise")),
+            layer: ConvNorm::new([5, 4, 3, 3], &scope.at("layer")),
+            pointwise: ConvNorm::new([3, 5, 1, 1], &scope.at("pointwise")),
             last: Conv2d::new(weight("last", [2, 3, 1, 2]), bias(2)).with_padding([0, 0]),
         }
     }

@@ -2,7 +2,7 @@
 
 use burn::prelude::*;
 use convnext_core::ModelConfig;
-use convnext_nn::{Conv2d, ConvNormRelu, FeatureMaps, ModelError, NormStatistics, Precision, Scope};
+use convnext_nn::{Conv2d, ConvNorm, FeatureMaps, ModelError, NormStatistics, Precision, Scope};
 
 use crate::upernet::classifier::{classifier, with_dropout};
 
@@ -13,7 +13,7 @@ pub(crate) const AUXILIARY_STAGE: usize = 2;
 #[derive(Module, Debug)]
 pub struct AuxiliaryHead {
     /// One 3x3 convolution.
-    pub convs: Vec<ConvNormRelu>,
+    pub convs: Vec<ConvNorm>,
     /// 1x1 to the classes.
     pub conv_seg: Conv2d,
 }
@@ -23,7 +23,7 @@ impl AuxiliaryHead {
     pub(crate) fn new(backbone: &ModelConfig, width: usize, scope: &Scope) -> Self {
         let shape = [width, backbone.widths[AUXILIARY_STAGE], 3, 3];
         Self {
-            convs: vec![ConvNormRelu::new(shape, &scope.at("convs").at(0))],
+            convs: vec![ConvNorm::new(shape, &scope.at("convs").at(0))],
             conv_seg: classifier(width, backbone.classes, scope),
         }
     }

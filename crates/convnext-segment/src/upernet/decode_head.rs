@@ -5,9 +5,7 @@
 
 use burn::prelude::*;
 use convnext_core::{ModelConfig, POOL_SCALES, STAGES};
-use convnext_nn::{
-    Conv2d, ConvNormRelu, FeatureMaps, ModelError, NormStatistics, Precision, Scope, add_resized,
-};
+use convnext_nn::{Conv2d, ConvNorm, FeatureMaps, ModelError, NormStatistics, Precision, Scope, add_resized};
 
 use crate::upernet::classifier::{classifier, with_dropout};
 use crate::upernet::pyramid_pooling::pool_pyramid;
@@ -16,15 +14,15 @@ use crate::upernet::pyramid_pooling::pool_pyramid;
 #[derive(Module, Debug)]
 pub struct DecodeHead {
     /// 1x1 behind each pool, C_3 to W.
-    pub psp_modules: Vec<ConvNormRelu>,
+    pub psp_modules: Vec<ConvNorm>,
     /// 3x3 behind the pyramid pooling, C_3 + 4 W to W.
-    pub bottleneck: ConvNormRelu,
+    pub bottleneck: ConvNorm,
     /// 1x1 on stages 0 to 2, C_i to W.
-    pub lateral_convs: Vec<ConvNormRelu>,
+    pub lateral_convs: Vec<ConvNorm>,
     /// 3x3 on the sums of stages 0 to 2.
-    pub fpn_convs: Vec<ConvNormRelu>,
+    pub fpn_convs: Vec<ConvNorm>,
     /// 3x3 on the four levels side by side, 4 W to W.
-    pub fpn_bottleneck: ConvNormRelu,
+    pub fpn_bottleneck: ConvNorm,
     /// 1x1 to the classes.
     pub conv_seg: Conv2d,
 }
@@ -34,7 +32,7 @@ impl DecodeHead {
     pub(crate) fn new(backbone: &ModelConfig, width: usize, scope: &Scope) -> Self {
         let last = backbone.last_width();
         let layer = |name: &str, inputs: usize, side: usize| {
-            ConvNormRelu::new([width, inputs, side, side], &scope.at(name))
+            ConvNorm::new([width, inputs, side, side], &scope.at(name))
         };
         let pooled = |index| layer(&format!("psp_modules.{index}.1"), last, 1);
         let lateral = |stage: usize| layer(&format!("lateral_convs.{stage}"), backbone.widths[stage], 1);
@@ -50,9 +48,8 @@ impl DecodeHead {
 
     /// The same head with this precision of its products on the CPU.
     pub(crate) fn with_precision(self, precision: Precision) -> Self {
-        let all = |layers: Vec<ConvNormRelu>| {
-            layers.into_iter().map(|layer| layer.with_precision(precision)).collect()
-        };
+        let all =
+            |layers: Vec<ConvNorm>| layers.into_iter().map(|layer| layer.with_precision(precision)).collect();
         Self {
             psp_modules: all(self.psp_modules),
             bottleneck: self.bottleneck.with_precision(precision),

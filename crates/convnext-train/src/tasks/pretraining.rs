@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use convnext_core::{
-    ConfigError, DecoderConfig, EncoderKind, FcmaeConfig, FcmaeObjective, ImageSize, Mask, ModelConfig,
-    PatchGrid, Preprocessing, Seed, WeightMetadata, counted, usable_kept_count,
+    ConfigError, DecoderConfig, FcmaeConfig, FcmaeObjective, ImageSize, Mask, ModelConfig, PatchGrid,
+    Preprocessing, Seed, WeightMetadata, counted, usable_kept_count,
 };
 use convnext_data::{Dataset, Decoding, ImageBatch, ImageSource};
 use convnext_nn::Fcmae;
@@ -152,8 +152,7 @@ impl Job for OnImages {
         model.validate()?;
         self.input().0.validate()?;
         recipe.masking.objective().validate()?;
-        let is_leaky = model.encoder_kind == EncoderKind::Leaky;
-        let sites = if is_leaky { self.grid()?.patches() } else { self.kept()? };
+        let sites = if model.encoder_kind.mixes_patches() { self.grid()?.patches() } else { self.kept()? };
         check_batch_norm(&model.encoder, recipe.training.batch_size.min(self.images.len()), sites)?;
         self.kept().map(drop)
     }

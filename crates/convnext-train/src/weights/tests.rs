@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 
-use convnext_core::{FcmaeConfig, Preprocessing, ResponseNorm, find_model};
+use convnext_core::{
+    DecoderConfig, DecoderKind, EncoderKind, FcmaeConfig, Preprocessing, ResponseNorm, find_model,
+};
 use convnext_nn::{for_each_parameter, replace_parameters, tensor_values};
 
 use super::*;
@@ -22,14 +24,18 @@ fn micro(response_norm: Option<ResponseNorm>, layer_scale: Option<f64>) -> Model
     ModelConfig { classes: 0, stem_stride: 1, response_norm, layer_scale, ..micro }
 }
 
-/// Weights of an autoencoder whose every value is 0.25, of a backbone of this kind.
+/// Weights of the paper's autoencoder of this backbone, whose every value is 0.25.
 fn of_quarters(folder: &Path, encoder: &ModelConfig) -> PathBuf {
-    let config = FcmaeConfig::new(encoder.clone());
-    let model = Fcmae::new(&config, Seed(0), &Device::flex()).unwrap();
+    quarters_of(folder, &FcmaeConfig::new(encoder.clone()))
+}
+
+/// The same of any autoencoder.
+fn quarters_of(folder: &Path, config: &FcmaeConfig) -> PathBuf {
+    let model = Fcmae::new(config, Seed(0), &Device::flex()).unwrap();
     let model = replace_parameters(model, |parameter| Some(parameter.values() * 0.0 + 0.25));
     let path = folder.join("weights.safetensors");
     let preprocessing = Preprocessing::for_size(32, 3);
-    let metadata = WeightMetadata::of_fcmae(&config, FcmaeObjective::default(), preprocessing);
+    let metadata = WeightMetadata::of_fcmae(config, FcmaeObjective::default(), preprocessing);
     save_weights(&path, &model, &metadata).unwrap();
     path
 }
@@ -99,4 +105,40 @@ fn what_differs_in_the_blocks_of_a_decoder_starts_fresh_there() {
     let model = Fcmae::new(&to, Seed(1), &Device::flex()).unwrap();
     let model = start_from_with(model, &path, &parts).unwrap();
     assert_eq!(fresh(&model, ""), ["decoder.0.grn.gamma", "decoder.0.grn.beta"]);
+}
+
+#[test]
+fn another_decoder_starts_fresh_and_the_same_one_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let of_kind = |kind, encoder_kind| {
+        let mut config = FcmaeConfig::new(micro(Some(ResponseNorm::Grn), None));
+        config.encoder_kind = encoder_kind;
+        config.decoder = DecoderConfig { depth: 1, ..DecoderConfig::new(kind, &config.encoder) };
+        config
+    };
+    let [four, eight] = [4, 8].map(|heads| DecoderKind::Transformer { heads });
+    for (from, to, encoder_kind, is_other) in [
+        (four, DecoderKind::UNet, EncoderKind::Sparse, true),
+        (DecoderKind::ConvNext, four, EncoderKind::Sparse, true),
+        (four, eight, EncoderKind::Sparse, true),
+        (four, four, EncoderKind::Sparse, false),
+        (four, four, EncoderKind::Tokens, false),
+        (DecoderKind::UNet, DecoderKind::UNet, EncoderKind::Tokens, false),
+    ] {
+        let path = quarters_of(folder.path(), &of_kind(from, EncoderKind::Sparse));
+        let to = of_kind(to, encoder_kind);
+        let blocks = ModelBlocks { backbone: &to.encoder, decoder: Some(&to.decoder) };
+        let parts = StartParts { left_out: &|_| &[], fresh: &[], blocks: Some(blocks) };
+        let model = Fcmae::new(&to, Seed(1), &Device::flex()).unwrap();
+        let model = start_from_with(model, &path, &parts).unwrap();
+        let mut expected = Vec::new();
+        for_each_parameter(&model, |parameter| {
+            let name = parameter.name();
+            let is_of_decoder = !name.starts_with(ENCODER_PREFIX) && name != "encoder_token";
+            if name == "encoder_token" || is_other && is_of_decoder {
+                expected.push(name);
+            }
+        });
+        assert_eq!(fresh(&model, ""), expected, "{from:?} to {:?}, {encoder_kind:?}", to.decoder.kind);
+    }
 }

@@ -18,7 +18,7 @@ pub(crate) struct DecoderArguments {
     /// Channels of the decoder on the map of patches [default: that of the weights, or 512; 128 for the micro models]
     #[arg(long, value_name = "N", value_parser = values::decoder_width)]
     decoder_width: Option<usize>,
-    /// Attention heads of a transformer decoder [default: that of the weights, or one for 32 channels]
+    /// Attention heads of a transformer decoder [default: that of the weights of the same width, or one for 32 channels]
     #[arg(long, value_name = "N", value_parser = values::count)]
     decoder_heads: Option<usize>,
 }
@@ -49,13 +49,13 @@ impl DecoderName {
         }
     }
 
-    /// The kind, with the usual heads for so many channels.
-    fn kind(self, width: usize) -> DecoderKind {
+    /// The usual decoder of this kind around an encoder.
+    fn usual(self, encoder: &ModelConfig) -> DecoderConfig {
         match self {
-            Self::ConvNext => DecoderKind::ConvNext,
-            Self::UNet => DecoderKind::UNet,
-            Self::UNetNoSkip => DecoderKind::UNetNoSkip,
-            Self::Transformer => DecoderKind::transformer(width),
+            Self::ConvNext => DecoderConfig::new(DecoderKind::ConvNext, encoder),
+            Self::UNet => DecoderConfig::new(DecoderKind::UNet, encoder),
+            Self::UNetNoSkip => DecoderConfig::new(DecoderKind::UNetNoSkip, encoder),
+            Self::Transformer => DecoderConfig::transformer(encoder),
         }
     }
 }
@@ -74,7 +74,7 @@ impl DecoderArguments {
     pub(crate) fn apply(self, found: DecoderConfig, encoder: &ModelConfig) -> anyhow::Result<DecoderConfig> {
         let name = self.decoder.unwrap_or_else(|| DecoderName::of(found.kind));
         let is_new = name != DecoderName::of(found.kind);
-        let usual = if is_new { DecoderConfig::new(name.kind(1), encoder) } else { found };
+        let usual = if is_new { name.usual(encoder) } else { found };
         let width = self.decoder_width.unwrap_or(usual.width);
         let kind = match (usual.kind, self.decoder_heads) {
             (DecoderKind::Transformer { .. }, Some(heads)) => DecoderKind::Transformer { heads },
@@ -84,8 +84,10 @@ impl DecoderArguments {
                     kind.name()
                 )
             }
-            (kind, None) if !is_new && width == usual.width => kind,
-            (_, None) => name.kind(width),
+            (DecoderKind::Transformer { .. }, None) if width != usual.width => {
+                DecoderKind::transformer(width)
+            }
+            (kind, None) => kind,
         };
         Ok(DecoderConfig { kind, depth: self.decoder_depth.unwrap_or(usual.depth), width, ..usual })
     }
@@ -113,6 +115,8 @@ mod tests {
         assert_eq!(of(Some(DecoderName::Transformer), None, None, kept), kept);
         assert_eq!(of(None, Some(256), None, kept).kind, DecoderKind::Transformer { heads: 8 });
         assert_eq!(of(None, None, Some(2), kept).kind, DecoderKind::Transformer { heads: 2 });
+        let narrow = of(Some(DecoderName::Transformer), Some(200), None, plain);
+        assert_eq!((narrow.kind, narrow.width), (DecoderKind::Transformer { heads: 5 }, 200));
         assert_eq!(of(Some(DecoderName::ConvNext), None, None, kept), plain);
         let heads = DecoderArguments { decoder_heads: Some(4), ..DecoderArguments::default() };
         let error = heads.apply(plain, &encoder).unwrap_err().to_string();

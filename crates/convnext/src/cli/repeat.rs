@@ -53,7 +53,7 @@ pub(crate) fn with_recorded(typed: Vec<OsString>, speak: bool) -> anyhow::Result
         );
     }
     let recorded = arguments_of(&settings, value_of(&flags, "--init"))?;
-    let mut recorded = without_other_decoder(recorded, value_of(&flags, "--decoder"));
+    let mut recorded = without_other_decoder(recorded, |flag| value_of(&flags, flag));
     recorded.push(("--recipe", config_file(&run).into()));
     if speak && !has_flag(&flags, "--quiet") && !typed.iter().any(|word| word == "-q") {
         let overrides = overrides(&command, &flags, &recorded);

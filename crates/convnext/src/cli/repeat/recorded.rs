@@ -35,12 +35,14 @@ const KEYS: [(&str, &str); 11] = [
 const AUTOENCODER_KEYS: [(&str, &[&str]); 4] = [
     ("--encoder", &["model", "encoder_kind"]),
     ("--decoder-depth", &["model", "decoder", "depth"]),
-    ("--decoder-width", &["model", "decoder", "width"]),
-    ("--decoder-heads", &["model", "decoder", "heads"]),
+    (DECODER_WIDTH, &["model", "decoder", "width"]),
+    (DECODER_HEADS, &["model", "decoder", "heads"]),
 ];
 
-/// The flag of the kind of a decoder.
+/// The flags of a decoder's kind, width and heads.
 const DECODER: &str = "--decoder";
+const DECODER_WIDTH: &str = "--decoder-width";
+const DECODER_HEADS: &str = "--decoder-heads";
 
 /// The arguments of a recorded run, but for its recipe and its range; `init` is where it starts from, if not from the
 /// recorded weights.
@@ -88,13 +90,21 @@ fn decoder_kind(settings: &Table) -> Option<OsString> {
     Some(decoder.get("kind").map_or_else(|| DecoderKind::ConvNext.name().into(), text))
 }
 
-/// These arguments without depth, width and heads of the decoder, if one of another kind is typed, which has its own.
-pub(super) fn without_other_decoder(recorded: Vec<Argument>, typed: Option<&OsStr>) -> Vec<Argument> {
-    let is_other = |(flag, kind): &Argument| *flag == DECODER && typed.is_some_and(|typed| typed != kind);
-    if !recorded.iter().any(is_other) {
-        return recorded;
-    }
-    recorded.into_iter().filter(|(flag, _)| !flag.starts_with("--decoder-")).collect()
+/// These arguments without those of the decoder that follow from what is typed: depth, width and heads from another kind,
+/// heads from another width. `typed` has the value of a flag, if it is typed.
+pub(super) fn without_other_decoder<'t>(
+    recorded: Vec<Argument>,
+    typed: impl Fn(&str) -> Option<&'t OsStr>,
+) -> Vec<Argument> {
+    let is_other = |flag: &str| {
+        let of_run = recorded.iter().find(|(name, _)| *name == flag);
+        of_run.zip(typed(flag)).is_some_and(|((_, recorded), typed)| recorded != typed)
+    };
+    let [is_other_kind, is_other_width] = [DECODER, DECODER_WIDTH].map(is_other);
+    let goes = |flag: &str| {
+        is_other_kind && flag.starts_with("--decoder-") || is_other_width && flag == DECODER_HEADS
+    };
+    recorded.into_iter().filter(|(flag, _)| !goes(flag)).collect()
 }
 
 /// Arguments about the labels and the heads of a segmentation or a detection.
@@ -241,6 +251,22 @@ mod tests {
         let found = arguments(&format!("init = 'w.safetensors'\n{RUN}"), None).unwrap();
         assert!(found.contains(&"--response-norm=grn".to_owned()), "{found:?}");
         assert!(found.contains(&"--layer-scale=off".to_owned()), "{found:?}");
+    }
+
+    #[test]
+    fn what_follows_from_a_typed_decoder_is_not_repeated() {
+        let run = [(DECODER, "transformer"), (DECODER_WIDTH, "512"), (DECODER_HEADS, "4"), ("--seed", "7")];
+        for (flag, value, left) in [
+            (DECODER, "unet", &[DECODER, "--seed"][..]),
+            (DECODER, "transformer", &[DECODER, DECODER_WIDTH, DECODER_HEADS, "--seed"]),
+            (DECODER_WIDTH, "256", &[DECODER, DECODER_WIDTH, "--seed"]),
+            (DECODER_WIDTH, "512", &[DECODER, DECODER_WIDTH, DECODER_HEADS, "--seed"]),
+        ] {
+            let recorded = run.map(|(flag, value)| (flag, OsString::from(value))).to_vec();
+            let typed = |name: &str| (name == flag).then_some(OsStr::new(value));
+            let found = without_other_decoder(recorded, typed).into_iter().map(|(flag, _)| flag);
+            assert_eq!(found.collect::<Vec<_>>(), left, "{flag} {value}");
+        }
     }
 
     #[test]

@@ -1,0 +1,134 @@
+use convnext_core::{DecoderConfig, DecoderKind, ResponseNorm, find_model};
+
+use super::*;
+
+fn pretraining(model: &str, settings: &[&str], memory: Activations, precision: Precision) -> u64 {
+    let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
+    let recipe = PretrainRecipe::load("plain", &settings).unwrap();
+    let config = FcmaeConfig::new(find_model(model).unwrap().config());
+    MemoryEstimate::of_pretraining(&config, &recipe, memory, precision).unwrap().bytes
+}
+
+/// Peaks of `pretrain` that were measured with two threads, in MiB: model, batch, peak.
+#[test]
+fn estimates_lie_a_little_above_measured_peaks() {
+    use Activations::{Recompute, Save, SaveBf16};
+    use Precision::{Bf16, F32};
+    for (memory, precision, peaks) in [
+        (Save, F32, &[("atto", 4, 307), ("atto", 64, 919), ("tiny", 16, 1137), ("base", 2, 1889)][..]),
+        (SaveBf16, F32, &[("atto", 64, 785), ("tiny", 16, 1029), ("base", 2, 1853)]),
+        (Recompute, F32, &[("atto", 64, 633), ("tiny", 16, 917), ("base", 2, 1779)]),
+        (Save, Bf16, &[("atto", 64, 737), ("tiny", 16, 960), ("base", 2, 1807), ("huge", 4, 11_366)]),
+        (Recompute, Bf16, &[("atto", 64, 609), ("tiny", 16, 873), ("base", 2, 1755)]),
+    ] {
+        for &(model, batch, peak) in peaks {
+            let batch = format!("training.batch_size={batch}");
+            let found = pretraining(model, &[&batch], memory, precision) >> 20;
+            assert!(
+                (peak..=peak * 6 / 5).contains(&found),
+                "{model}, {batch}, {memory:?}, {precision:?}: {found} MiB, not {peak}"
+            );
+        }
+    }
+}
+
+/// peaks as above with alternatives to GRN: norm, model, batch, peak.
+#[test]
+fn estimates_know_what_blocks_without_kernels_need() {
+    use ResponseNorm::{Bn, Cbam, GrnL1, Se};
+    for (norm, model, batch, peak) in [
+        (GrnL1, "atto", 16, 449),
+        (GrnL1, "atto", 64, 1105),
+        (Cbam, "atto", 16, 483),
+        (Se, "tiny", 8, 1011),
+        (Bn, "atto", 16, 821),
+        (Bn, "atto", 64, 2859),
+        (Bn, "tiny", 8, 1561),
+    ] {
+        let recipe = PretrainRecipe::load("plain", &[format!("training.batch_size={batch}")]).unwrap();
+        let backbone = find_model(model).unwrap().config();
+        let config = FcmaeConfig::new(ModelConfig { response_norm: Some(norm), ..backbone });
+        let need = MemoryEstimate::of_pretraining(&config, &recipe, Activations::Save, Precision::F32);
+        let found = need.unwrap().bytes >> 20;
+        assert!(
+            (peak..=peak * 6 / 5).contains(&found),
+            "{norm:?}, {model}, {batch}: {found} MiB, not {peak}"
+        );
+    }
+}
+
+/// Peaks as above with other decoders, of runs with one thread: kind, model, stem stride, size, decoder's depth and width,
+/// batch, peak.
+#[test]
+fn estimates_know_what_other_decoders_need() {
+    let transformer = DecoderKind::Transformer { heads: 16 };
+    let small_transformer = DecoderKind::Transformer { heads: 4 };
+    for (kind, model, stem_stride, size, [depth, width], batch, peak) in [
+        (DecoderKind::UNet, "atto", 4, 224, [1, 512], 4, 759),
+        (DecoderKind::UNet, "atto", 4, 224, [1, 512], 16, 1949),
+        (DecoderKind::UNetNoSkip, "tiny", 4, 224, [1, 256], 8, 1131),
+        (transformer, "atto", 4, 224, [8, 512], 8, 853),
+        (transformer, "atto", 4, 224, [8, 512], 64, 3004),
+        // Many patches, whose scores take more than all else.
+        (small_transformer, "micro", 1, 160, [8, 128], 32, 4412),
+    ] {
+        let settings = [format!("training.batch_size={batch}"), format!("input.image_size={size}")];
+        let recipe = PretrainRecipe::load("plain", &settings).unwrap();
+        let mut config = FcmaeConfig::new(ModelConfig { stem_stride, ..find_model(model).unwrap().config() });
+        config.decoder = DecoderConfig { depth, width, ..DecoderConfig::new(kind, &config.encoder) };
+        let need = MemoryEstimate::of_pretraining(&config, &recipe, Activations::Save, Precision::F32);
+        let found = need.unwrap().bytes >> 20;
+        assert!(
+            (peak..=peak * 6 / 5).contains(&found),
+            "{kind:?}, {model}, {batch}: {found} MiB, not {peak}"
+        );
+    }
+}
+
+#[test]
+fn what_no_memory_holds_is_no_error_of_arithmetic() {
+    let mut recipe = PretrainRecipe::load("plain", &[]).unwrap();
+    recipe.training.batch_size = usize::MAX;
+    let encoder = find_model("micro").unwrap().config();
+    for kind in [DecoderKind::ConvNext, DecoderKind::UNet, DecoderKind::Transformer { heads: 4 }] {
+        let mut config = FcmaeConfig::new(encoder.clone());
+        config.decoder = DecoderConfig::new(kind, &encoder);
+        let need = MemoryEstimate::of_pretraining(&config, &recipe, Activations::Save, Precision::F32);
+        assert_eq!(need.unwrap().bytes, u64::MAX, "{kind:?}");
+    }
+}
+
+#[test]
+fn averages_accumulation_and_images_cost_memory() {
+    let need = |settings: &[&str]| pretraining("nano", settings, Activations::Save, Precision::F32);
+    let plain = need(&[]);
+    for setting in
+        ["training.ema=0.9", "training.accumulate=2", "training.batch_size=65", "input.image_size=256"]
+    {
+        assert!(need(&[setting]) > plain, "{setting}");
+    }
+}
+
+#[test]
+fn the_largest_batch_is_the_last_one_that_fits() {
+    let need = |batch: usize| Ok(MemoryEstimate { bytes: 1000 + 10 * batch as u64 });
+    for (bytes, expected) in [(999, 0), (1009, 0), (1010, 1), (1019, 1), (2000, 100), (1 << 40, 4096)] {
+        assert_eq!(largest(bytes, need).unwrap(), expected, "{bytes} bytes");
+    }
+    let device = Device::flex();
+    assert_eq!(
+        MemoryEstimate::largest_batch(&device, |_| Ok(MemoryEstimate { bytes: 1 })).unwrap(),
+        MAX_BATCH
+    );
+    let error =
+        MemoryEstimate::largest_batch(&device, |_| Ok(MemoryEstimate { bytes: 1 << 50 })).unwrap_err();
+    assert!(matches!(error, TrainError::Memory { .. }), "{error}");
+}
+
+#[test]
+fn what_does_not_fit_is_refused_in_words() {
+    let device = Device::flex();
+    let message = MemoryEstimate { bytes: 1 << 50 }.check(&device).unwrap_err().to_string();
+    assert!(message.contains("1048576.0 GiB") && message.contains("--batch-size"), "{message}");
+    MemoryEstimate { bytes: 1 }.check(&device).unwrap();
+}
