@@ -12,7 +12,9 @@ use crate::feature_maps::FeatureMaps;
 use crate::ops::batch_norm::batch_norm_relu;
 use crate::ops::convolution_plan::Epilogue;
 use crate::ops::reference::BATCH_NORM_EPSILON;
+use crate::ops::shared_sum::shared_sum;
 use crate::parameters::Scope;
+use crate::shared_batch::SharedBatch;
 use crate::state::ModelState;
 
 /// Batch norm (epsilon 1e-5) under PyTorch's names, with ReLU behind it but for that in a block.
@@ -50,6 +52,30 @@ pub enum NormStatistics {
     Running,
     /// Those of the batch, which are gathered here in the order of the layers: training.
     Batch(Vec<BatchStatistics>),
+    /// The same, of a batch that processes have parts of.
+    Shared(Vec<BatchStatistics>, SharedBatch),
+}
+
+impl NormStatistics {
+    /// Those of a batch, of which processes have parts if it is `shared`.
+    pub fn of_batch(shared: Option<SharedBatch>) -> Self {
+        shared.map_or(Self::Batch(Vec::new()), |batch| Self::Shared(Vec::new(), batch))
+    }
+
+    /// Gathers those of a layer.
+    pub(crate) fn add(&mut self, found: BatchStatistics) {
+        if let Self::Batch(gathered) | Self::Shared(gathered, _) = self {
+            gathered.push(found);
+        }
+    }
+
+    /// What was gathered, in the order of the layers.
+    pub fn gathered(self) -> Vec<BatchStatistics> {
+        match self {
+            Self::Running => Vec::new(),
+            Self::Batch(gathered) | Self::Shared(gathered, _) => gathered,
+        }
+    }
 }
 
 impl BatchNorm {
@@ -125,6 +151,36 @@ impl BatchNorm {
         let (above, mean, biased) = batch_norm_relu(maps.rows.clone(), weight.clone(), bias.clone());
         let (below, ..) = batch_norm_relu(maps.rows.clone(), weight.neg(), bias.neg());
         Ok((maps.with_rows(above - below), self.statistics(count, mean, biased)))
+    }
+
+    /// The layer by the statistics of a batch that processes have parts of (PyTorch's `SyncBatchNorm`), without ReLU behind it, and
+    /// these statistics. In ordinary tensor operations.
+    ///
+    /// # Shapes
+    /// - maps, output: rows `[R, C]`, of this process
+    ///
+    /// # Errors
+    /// [`ModelError::OneValue`] when all processes together have but one row.
+    pub fn forward_shared(
+        &self,
+        maps: &FeatureMaps,
+        batch: &SharedBatch,
+    ) -> Result<(FeatureMaps, BatchStatistics), ModelError> {
+        let [own, channels] = maps.rows.dims();
+        let of_channels = |rows: Tensor<2>| rows.sum_dim(0).reshape([channels]);
+        let own = Tensor::from_floats([own as f32], &maps.rows.device());
+        let sums = shared_sum(Tensor::cat(vec![of_channels(maps.rows.clone()), own], 0), batch);
+        let count = f64::from(sums.clone().narrow(0, channels, 1).into_scalar::<f32>());
+        if count < 2.0 {
+            return Err(ModelError::OneValue { layer: self.name.clone() });
+        }
+        let mean = sums.narrow(0, 0, channels) / count;
+        let centred = maps.rows.clone() - mean.clone().unsqueeze();
+        let biased = shared_sum(of_channels(centred.clone().powi_scalar(2)), batch) / count;
+        let scale = self.weight.val() / (biased.clone() + BATCH_NORM_EPSILON).sqrt();
+        let rows = centred * scale.unsqueeze() + self.bias.val().unsqueeze();
+        let statistics = self.statistics(count as usize, mean.detach(), biased.detach());
+        Ok((maps.with_rows(rows), statistics))
     }
 
     /// The rows of these maps, two at least.

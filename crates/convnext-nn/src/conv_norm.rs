@@ -6,7 +6,7 @@ use burn::prelude::*;
 use burn::tensor::activation::relu;
 use convnext_kernels::Precision;
 
-use crate::batch_norm::{BatchNorm, BatchStatistics, NormStatistics};
+use crate::batch_norm::{BatchNorm, NormStatistics};
 use crate::conv2d::Conv2d;
 use crate::error::ModelError;
 use crate::feature_maps::FeatureMaps;
@@ -68,7 +68,7 @@ impl ConvNorm {
                 let (weight, epilogue) = self.folded();
                 Ok(self.conv.forward_weight_with(maps, weight, epilogue))
             }
-            NormStatistics::Batch(gathered) => self.normalise(&self.conv.forward(maps), gathered),
+            of_batch => self.normalise(&self.conv.forward(maps), of_batch),
         }
     }
 
@@ -94,9 +94,9 @@ impl ConvNorm {
                 let sums = self.conv.forward_pyramid_with(weight, &levels, epilogue);
                 Ok(if self.has_relu { sums.with_rows(relu(sums.rows.clone())) } else { sums })
             }
-            NormStatistics::Batch(gathered) => {
+            of_batch => {
                 let weight = self.conv.weight.val();
-                self.normalise(&self.conv.forward_pyramid_with(weight, &levels, Epilogue::Plain), gathered)
+                self.normalise(&self.conv.forward_pyramid_with(weight, &levels, Epilogue::Plain), of_batch)
             }
         }
     }
@@ -107,17 +107,22 @@ impl ConvNorm {
         (weight, Epilogue::Bias { bias: shift.into_dispatch() })
     }
 
-    /// What stands behind the convolution, by the batch's statistics, which are added to the others.
+    /// What stands behind the convolution, by the batch's statistics, which are added to the others; nothing by running ones.
     fn normalise(
         &self,
         sums: &FeatureMaps,
-        gathered: &mut Vec<BatchStatistics>,
+        statistics: &mut NormStatistics,
     ) -> Result<FeatureMaps, ModelError> {
-        let (maps, found) = match self.has_relu {
-            true => self.bn.forward_training(sums)?,
-            false => self.bn.forward_training_plain(sums)?,
+        let (maps, found) = match statistics {
+            NormStatistics::Batch(_) if self.has_relu => self.bn.forward_training(sums)?,
+            NormStatistics::Batch(_) => self.bn.forward_training_plain(sums)?,
+            NormStatistics::Shared(_, batch) => {
+                let (maps, found) = self.bn.forward_shared(sums, batch)?;
+                (if self.has_relu { maps.with_rows(relu(maps.rows.clone())) } else { maps }, found)
+            }
+            NormStatistics::Running => return Ok(sums.clone()),
         };
-        gathered.push(found);
+        statistics.add(found);
         Ok(maps)
     }
 }

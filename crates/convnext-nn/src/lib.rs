@@ -49,6 +49,7 @@ mod patches;
 mod pyramid_convolution;
 mod regions;
 mod resize;
+mod shared_batch;
 mod site_map;
 mod state;
 mod transposed_conv2d;
@@ -90,6 +91,7 @@ pub use regions::roi_align;
 pub use resize::{
     adaptive_average_pool, add_resized, add_resized_nearest, resize_bilinear, resize_nearest, subsample,
 };
+pub use shared_batch::SharedBatch;
 pub use site_map::{SiteMap, SitePyramid};
 pub use state::ModelState;
 pub use transposed_conv2d::TransposedConv2d;

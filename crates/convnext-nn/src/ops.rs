@@ -7,6 +7,7 @@
 //! - [`linear`], [`layer_norm`], [`gather`]: the operations of stem, downsampling, projection, prediction and
 //!   head;
 //! - [`convolution`], [`batch_norm`], [`resample`], [`roi_align`]: the operations on dense maps, as in a decode head;
+//! - [`shared_sum`]: sums over processes, of synchronised batch norm;
 //! - [`patch_loss`]: FCMAE's loss; [`pixel_loss`]: that of segmentation;
 //! - [`adamw`]: a step of the optimiser.
 //!
@@ -32,6 +33,7 @@ pub mod resample;
 pub mod resample_plan;
 pub mod roi_align;
 pub mod roi_align_plan;
+pub mod shared_sum;
 
 mod batch_norm_flex;
 mod block_flex;

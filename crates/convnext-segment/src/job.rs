@@ -15,6 +15,7 @@ use convnext_train::{
 };
 use serde::Serialize;
 
+use crate::batch_of_ranks::batch_of_ranks;
 use crate::evaluation_source::EvaluationSource;
 use crate::loss::SegmentationLoss;
 use crate::memory::memory;
@@ -90,6 +91,18 @@ impl OnMasks {
     fn metadata(&self) -> SegmentationTask {
         let SegmentationData { classes, palette, .. } = &self.data;
         SegmentationTask { classes: classes.clone(), palette: palette.clone(), head: self.job.head }
+    }
+
+    /// Refuses to synchronise batch norms of rounds in which some ranks have no micro-batch.
+    fn check_synchronised(&self) -> Result<(), TrainError> {
+        let Some(ranks) = self.job.sync_batch_norm else { return Ok(()) };
+        let micro_batches = self.training().accumulate;
+        if micro_batches.is_multiple_of(ranks.max(1)) {
+            return Ok(());
+        }
+        let found = format!("{micro_batches} on {ranks} ranks");
+        let expected = "a multiple of the ranks, all of which --sync-batch-norm needs in each round";
+        Err(ConfigError::OutOfRange { what: "--accumulate", found, expected }.into())
     }
 
     /// The validation images, one for all epochs.
@@ -172,6 +185,7 @@ impl Job for OnMasks {
             let expected = "at least 2, because batch norms of single values have no statistics";
             return Err(ConfigError::OutOfRange { what, found, expected }.into());
         }
+        self.check_synchronised()?;
         self.job.recipe.validate_ranges()
     }
 
@@ -192,8 +206,11 @@ impl Job for OnMasks {
     }
 
     fn model(&self, device: &Device) -> Result<UperNet, TrainError> {
-        let SegmentJob { run, model, head, .. } = &self.job;
-        let model = UperNet::new(model, head, run.seed, device)?;
+        let SegmentJob { run, model, head, sync_batch_norm, .. } = &self.job;
+        let mut model = UperNet::new(model, head, run.seed, device)?;
+        if sync_batch_norm.is_some() && !run.ranks.is_alone() {
+            model = model.with_shared_batch(batch_of_ranks(&run.ranks));
+        }
         Ok(model.with_activations(run.activations).with_precision(run.precision))
     }
 
@@ -210,6 +227,7 @@ impl Job for OnMasks {
         let SegmentJob { run, model, recipe, head, freeze, .. } = &self.job;
         Ok(SegmentTask {
             freeze: *freeze,
+            is_synchronised: self.job.sync_batch_norm.is_some(),
             loss: SegmentationLoss::new(recipe.loss, &self.data.train.pixels_per_class()),
             head: *head,
             drop_path: model.drop_path_rates(recipe.regularization.drop_path),

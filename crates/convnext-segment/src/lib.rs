@@ -10,6 +10,7 @@
 //! **Invariant:** no arguments, no printing.
 
 mod batch;
+mod batch_of_ranks;
 mod class_weights;
 mod confusion;
 mod evaluate;
@@ -35,6 +36,7 @@ mod view;
 mod weights;
 
 pub use batch::SegmentationBatch;
+pub use batch_of_ranks::batch_of_ranks;
 pub use class_weights::class_weights;
 pub use confusion::{ConfusionMatrix, PixelScores};
 pub use evaluate::{Comparisons, evaluate_segmentation};

@@ -20,6 +20,10 @@ pub struct SegmentJob {
     /// Frozen part of the model: with [`Freeze::Encoder`] the backbone learns nothing.
     #[serde(skip_serializing_if = "is_nothing")]
     pub freeze: Freeze,
+    /// Ranks whose batch norms of the heads are synchronised: they normalise by the micro-batches of a round together. `None`
+    /// normalises each micro-batch by itself, as one process does. With another number of ranks it is another training.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync_batch_norm: Option<usize>,
     /// The backbone; its number of classes is set from the data.
     pub model: ModelConfig,
     /// The heads.

@@ -31,6 +31,8 @@ pub struct SegmentTask {
     pub(crate) loss: SegmentationLoss,
     pub(crate) head: UperNetConfig,
     pub(crate) freeze: Freeze,
+    /// The batch norms of all ranks are synchronised.
+    pub(crate) is_synchronised: bool,
     /// Drop path rate of each block.
     pub(crate) drop_path: Vec<f64>,
     /// Share of dropped channels in front of the classifiers.
@@ -60,6 +62,10 @@ impl Task for SegmentTask {
             Freeze::Encoder => model.forward_training_frozen(images, &dropout)?,
         };
         Ok(self.loss.of(logits, &BatchLabels { labels: Arc::from(labels), height, width }))
+    }
+
+    fn is_synchronised(&self) -> bool {
+        self.is_synchronised
     }
 
     /// Writes the first images with the colours of their labels over them, as `batch-01.png` and so on.

@@ -12,6 +12,7 @@ use burn::prelude::*;
 use convnext_core::{ConfigError, ModelConfig, STAGES, Seed, UperNetConfig};
 use convnext_nn::{
     Activations, Backbone, DropPath, FeatureMaps, LayerNorm, ModelError, NormStatistics, Precision, Scope,
+    SharedBatch,
 };
 use convnext_train::Observed;
 
@@ -48,6 +49,9 @@ pub struct UperNet {
     config: ModelConfig,
     #[module(skip)]
     head: UperNetConfig,
+    /// The batch that processes have parts of, where their batch norms are synchronised.
+    #[module(skip)]
+    shared_batch: Option<SharedBatch>,
 }
 
 /// What training gets of a batch.
@@ -88,6 +92,7 @@ impl UperNet {
             auxiliary_head: head.auxiliary_width.map(auxiliary),
             config: config.clone(),
             head: *head,
+            shared_batch: None,
         })
     }
 
@@ -116,6 +121,12 @@ impl UperNet {
             auxiliary_head: self.auxiliary_head.map(|head| head.with_precision(precision)),
             ..self
         }
+    }
+
+    /// The same network, whose heads are trained by the statistics of a batch that processes have parts of.
+    #[must_use]
+    pub fn with_shared_batch(self, batch: SharedBatch) -> Self {
+        Self { shared_batch: Some(batch), ..self }
     }
 
     /// The logits at the size of the first stage, by running statistics; to resize them to pixels is the caller's
@@ -170,7 +181,7 @@ impl UperNet {
         dropout: &HeadDropout,
     ) -> Result<TrainingLogits, ModelError> {
         let stages = self.normalized(maps);
-        let mut statistics = NormStatistics::Batch(Vec::new());
+        let mut statistics = NormStatistics::of_batch(self.shared_batch.clone());
         let logits = self.decode_head.forward(&stages, dropout.of_decode_head(), &mut statistics)?;
         let auxiliary = match &self.auxiliary_head {
             None => None,
@@ -179,11 +190,7 @@ impl UperNet {
                 Some(head.forward(maps, dropout.of_auxiliary_head(), &mut statistics)?)
             }
         };
-        let of_heads = match statistics {
-            NormStatistics::Running => Vec::new(),
-            NormStatistics::Batch(gathered) => gathered,
-        };
-        let all = self.backbone.take_statistics().into_iter().chain(of_heads);
+        let all = self.backbone.take_statistics().into_iter().chain(statistics.gathered());
         let observed = all.flat_map(Observed::of_batch_norm).collect();
         Ok(TrainingLogits { logits, auxiliary, observed })
     }

@@ -5,15 +5,18 @@
 mod network;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use burn::prelude::*;
 use convnext_data::{Batch, LabelMap};
+use convnext_distributed::run_threads;
 use convnext_nn::{DropPath, for_each_parameter, tensor_values};
 use convnext_segment::{
-    BatchLabels, HeadDropout, LossRecipe, MeanOver, SegmentRecipe, SegmentationLoss, UperNet,
+    BatchLabels, HeadDropout, LossRecipe, MeanOver, SegmentRecipe, SegmentationLoss, UperNet, batch_of_ranks,
 };
 use convnext_train::{
-    ClassWeights, InitFrom, Learner, ParameterRules, SupervisedRecipe, TrainError, TrainingRecipe,
+    ClassWeights, GradientSum, InitFrom, Learner, ParameterRules, Ranks, SupervisedRecipe, TrainError,
+    TrainingRecipe,
 };
 use network::golden::{Sketch, uniform};
 use network::{TrainingGolden, read};
@@ -33,33 +36,43 @@ struct Curve {
     parameters: BTreeMap<String, Sketch>,
 }
 
-/// The batch of a step, by the rule.
-struct StepBatch(usize);
+/// The batch of a step, by the rule, or one of several equal parts of it.
+struct StepBatch {
+    step: usize,
+    part: usize,
+    parts: usize,
+}
 
 impl Batch for StepBatch {
     fn len(&self) -> usize {
-        IMAGES
+        IMAGES / self.parts
     }
 }
 
 impl StepBatch {
+    /// The values of this part, of so many for each image.
+    fn part(&self, values: usize) -> Range<usize> {
+        let length = self.len() * values;
+        self.part * length..(self.part + 1) * length
+    }
+
     fn images(&self) -> Tensor<4> {
-        let (name, pixels) = (format!("images.{}", self.0), 3 * HEIGHT * WIDTH);
+        let (name, pixels) = (format!("images.{}", self.step), 3 * HEIGHT * WIDTH);
         let value = |index: usize| {
             let contrast = 0.5 + (index / pixels) as f64 / (IMAGES - 1) as f64;
             (1.5 * uniform(&name, index as u64) * contrast) as f32
         };
-        let values: Vec<f32> = (0..IMAGES * pixels).map(value).collect();
-        Tensor::from_data(TensorData::new(values, [IMAGES, 3, HEIGHT, WIDTH]), &Device::flex())
+        let values: Vec<f32> = self.part(pixels).map(value).collect();
+        Tensor::from_data(TensorData::new(values, [self.len(), 3, HEIGHT, WIDTH]), &Device::flex())
     }
 
     fn labels(&self, classes: usize) -> BatchLabels {
-        let name = format!("labels.{}", self.0);
+        let name = format!("labels.{}", self.step);
         let label = |index| match ((uniform(&name, index) + 1.0) / 2.0 * (classes + 1) as f64) as usize {
             label if label == classes => LabelMap::IGNORED,
             label => label as u16,
         };
-        let labels = (0..(IMAGES * HEIGHT * WIDTH) as u64).map(label).collect();
+        let labels = self.part(HEIGHT * WIDTH).map(|index| label(index as u64)).collect();
         BatchLabels { labels, height: HEIGHT, width: WIDTH }
     }
 }
@@ -69,13 +82,18 @@ fn recipe(curve: &Curve) -> TrainingRecipe {
     TrainingRecipe { weight_decay: curve.weight_decay, betas: curve.betas, ..plain }
 }
 
-#[test]
-fn twenty_steps_follow_pytorch() {
+/// Checks twenty steps, of which each rank computes a part of the batch.
+fn check_steps(ranks: &Ranks) {
     let curve: Curve = read("steps.json");
     let config = read::<TrainingGolden>("training-64x107.json").config;
-    let model = network::network(&config, &Device::flex().autodiff());
+    let mut model = network::network(&config, &Device::flex().autodiff());
+    if !ranks.is_alone() {
+        model = model.with_shared_batch(batch_of_ranks(ranks));
+    }
     let recipe = recipe(&curve);
-    let mut learner = Learner::new(model, &recipe, ParameterRules::of_recipe(&recipe));
+    let learner = Learner::new(model, &recipe, ParameterRules::of_recipe(&recipe));
+    let learner = learner.shared_by(ranks.clone(), ranks.size(), GradientSum::Ordered).unwrap();
+    let mut learner = if ranks.is_alone() { learner } else { learner.synchronised() };
     let of = LossRecipe {
         mean_over: MeanOver::All,
         auxiliary: 0.4,
@@ -85,7 +103,7 @@ fn twenty_steps_follow_pytorch() {
     let loss = SegmentationLoss::new(of, &vec![1; config.classes]);
     for (step, &expected) in curve.losses.iter().enumerate() {
         let rate = curve.learning_rate * (1.0 - step as f64 / curve.losses.len() as f64);
-        let batches = [Ok(StepBatch(step))].into_iter();
+        let batches = [Ok(StepBatch { step, part: ranks.rank(), parts: ranks.size() })].into_iter();
         let output = learner.step(rate, batches, |model: &UperNet, batch: StepBatch| {
             let logits = model.forward_training(batch.images(), &DropPath::none(), &HeadDropout::none())?;
             Ok::<_, TrainError>(loss.of(logits, &batch.labels(config.classes)))
@@ -103,4 +121,17 @@ fn twenty_steps_follow_pytorch() {
         }
     });
     assert_eq!(checked, curve.parameters.len());
+}
+
+#[test]
+fn twenty_steps_follow_pytorch() {
+    check_steps(&Ranks::default());
+}
+
+/// PyTorch's batch norm of the whole batch is what its `SyncBatchNorm` computes on parts of it.
+#[test]
+fn synchronised_batch_norms_of_parts_are_those_of_the_whole_batch() {
+    for size in [2, 4] {
+        run_threads(size, |ranks| check_steps(&ranks));
+    }
 }

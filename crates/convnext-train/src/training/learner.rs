@@ -52,6 +52,13 @@ impl<M: Module> Learner<M> {
         Ok(self.shared(StepShare::new(ranks, micro_batches, sum)?))
     }
 
+    /// The same, where ranks meet within the loss and its gradient ([`crate::Task::is_synchronised`]).
+    #[must_use]
+    pub fn synchronised(mut self) -> Self {
+        self.share.is_synchronised = true;
+        self
+    }
+
     /// The same, with this part in its steps.
     pub(crate) fn shared(self, share: StepShare) -> Self {
         Self { share, ..self }
@@ -81,10 +88,10 @@ impl<M: Module> Learner<M> {
     ) -> Result<StepOutput, TrainError> {
         let rules = self.optimizer.rules();
         let micro_batch = |batch: Result<B, DataError>| {
-            let batch = batch?;
+            let batch = self.share.together(batch.map_err(TrainError::from))?;
             let images = batch.len();
             let found = loss(self.model(), batch)?;
-            let values = found.values()?;
+            let values = self.share.together(found.values())?;
             let mut gradients = NamedGradients::of(self.model(), &found.total.backward());
             // As in PyTorch, where what is frozen has no gradient that could count in the norm.
             gradients.retain(|name| !rules.of(name, &[]).frozen);

@@ -37,6 +37,8 @@ pub(crate) struct StepShare {
     /// Micro-batches of a step, of all ranks.
     pub(crate) micro_batches: usize,
     pub(crate) sum: GradientSum,
+    /// Ranks meet within the loss of a micro-batch: [`crate::Task::is_synchronised`].
+    pub(crate) is_synchronised: bool,
 }
 
 impl StepShare {
@@ -48,7 +50,7 @@ impl StepShare {
         let micro_batches = micro_batches.max(1);
         match ranks.size() > micro_batches {
             true => Err(TrainError::Ranks { ranks: ranks.size(), micro_batches }),
-            false => Ok(Self { ranks, micro_batches, sum }),
+            false => Ok(Self { ranks, micro_batches, sum, is_synchronised: false }),
         }
     }
 
@@ -62,6 +64,26 @@ impl StepShare {
     /// Micro-batches of a step that this rank computes.
     pub(crate) fn own(&self) -> usize {
         self.numbers(0, self.micro_batches).count()
+    }
+
+    /// The own result where all ranks go on together, if these are synchronised.
+    ///
+    /// # Errors
+    /// [`TrainError::NotFinite`] when any rank has that, [`TrainError::Rank`] when one has another error.
+    pub(crate) fn together<T>(&self, own: Result<T, TrainError>) -> Result<T, TrainError> {
+        if !self.is_synchronised {
+            return own;
+        }
+        let (own, said) = match own {
+            Ok(own) => (Some(own), Ok(None)),
+            Err(TrainError::NotFinite { what }) => (None, Ok(Some(what))),
+            Err(error) => (None, Err(error)),
+        };
+        let not_finite = self.ranks.gather(said)?.into_iter().flatten().next();
+        match (own, not_finite) {
+            (Some(own), None) => Ok(own),
+            (_, what) => Err(TrainError::NotFinite { what: what.unwrap_or_default() }),
+        }
     }
 
     /// Adds up the micro-batches of all ranks, of which `micro_batches` has those of this rank in their order. All ranks get
@@ -96,8 +118,8 @@ impl StepShare {
             let found = if self.ranks.rank() < count { micro_batches.next().transpose() } else { Ok(None) };
             let (own, said) = said(layout, found);
             let own = own.map(|gradients| layout.flatten(gradients)).unwrap_or_else(|| layout.nothing());
-            for message in self.ranks.gather(said)?.into_iter().take(count) {
-                reports.push(message.report(layout, &mut is_present)?);
+            for (rank, message) in self.ranks.gather(said)?.into_iter().take(count).enumerate() {
+                reports.push(self.counted(rank, message.report(layout, &mut is_present)?));
             }
             sum.add(&own, count);
         }
@@ -120,11 +142,22 @@ impl StepShare {
         let mut of_ranks: Vec<_> = self.ranks.gather(messages)?.into_iter().map(Vec::into_iter).collect();
         let (mut reports, mut is_present) = (Vec::new(), vec![false; layout.tensors()]);
         for number in 0..self.micro_batches {
-            let message = of_ranks[number % self.ranks.size()].next().unwrap_or_default();
-            reports.push(message.report(layout, &mut is_present)?);
+            let rank = number % self.ranks.size();
+            let message = of_ranks[rank].next().unwrap_or_default();
+            reports.push(self.counted(rank, message.report(layout, &mut is_present)?));
         }
         self.ranks.all_reduce_sum(&mut sum);
         Ok(Accumulated::of(layout.named(&sum, &is_present), reports))
+    }
+}
+
+impl StepShare {
+    /// A report as it counts: ranks that are synchronised observe one batch together, of which rank 0 tells.
+    fn counted(&self, rank: usize, report: MicroBatchReport) -> MicroBatchReport {
+        match self.is_synchronised && rank > 0 {
+            true => MicroBatchReport { observed: Vec::new(), ..report },
+            false => report,
+        }
     }
 }
 

@@ -25,6 +25,12 @@ pub trait Task {
     /// [`TrainError`] when the batch does not fit the model.
     fn loss(&self, model: &Self::Model, batch: BatchOf<Self>) -> Result<Loss, TrainError>;
 
+    /// `true` if ranks meet within the loss and its gradient, as synchronised batch norms do: none may then begin with a
+    /// micro-batch that another one cannot read, or whose loss is not finite.
+    fn is_synchronised(&self) -> bool {
+        false
+    }
+
     /// Called once before each step, which has a number from 0 and is one of so many: what follows the model without
     /// a gradient, such as a momentum network, is brought up to date here.
     fn before_step(&self, model: Self::Model, _step: usize, _total_steps: usize) -> Self::Model {

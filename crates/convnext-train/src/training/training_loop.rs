@@ -46,7 +46,8 @@ pub fn train<T: Task>(
     run: Option<&mut RunFolder>,
     observer: &mut dyn Observer,
 ) -> Result<Summary, TrainError> {
-    let share = StepShare::new(setup.ranks.clone(), setup.accumulate, setup.sum)?;
+    let mut share = StepShare::new(setup.ranks.clone(), setup.accumulate, setup.sum)?;
+    share.is_synchronised = task.is_synchronised();
     let mut learner = learner.shared(share.clone());
     let mut run = SharedRun::new(&setup.ranks, run);
     let mut progress = Progress::default();

@@ -1,11 +1,9 @@
 //! `convnext finetune --task segment`, `evaluate` and `segment`: masks, from a folder to a report.
 
-use image::{GrayImage, Luma, RgbImage};
 use predicates::str::contains;
 use safetensors::SafeTensors;
 
-use super::bench::{Bench, Refusal};
-use super::streets::{png, streets};
+use super::bench::Refusal;
 
 const TRAIN: &str = "finetune --task segment --data streets --model micro --head-width 8 --image-size 64 --set \
                      training.warmup_steps=0 --set from_scratch.warmup_steps=0";

@@ -74,6 +74,10 @@ pub(crate) struct FinetuneArguments {
     /// and 256; a quarter of that below]
     #[arg(long, value_name = "N", value_parser = values::decoder_width)]
     pub(super) head_width: Option<usize>,
+    /// For --task segment: ranks normalise the batches of a round together in the heads (SyncBatchNorm); the number of ranks is
+    /// then a setting of the run
+    #[arg(long)]
+    pub(super) sync_batch_norm: bool,
     /// For --task detect: features of the box head [default: 1024 from Tiny on, as in the paper, and 256 below]
     #[arg(long, value_name = "N", value_parser = values::decoder_width)]
     pub(super) box_width: Option<usize>,

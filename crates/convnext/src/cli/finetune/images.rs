@@ -135,6 +135,11 @@ pub(in crate::cli) fn plan(
 
 /// Refuses flags that are about masks.
 fn check_flags(arguments: &FinetuneArguments) -> anyhow::Result<()> {
+    if arguments.sync_batch_norm {
+        bail!(
+            "--sync-batch-norm is about the heads of --task segment, the only ones with batch norms; leave it out"
+        );
+    }
     if arguments.masks.are_given() {
         bail!(
             "--classes, --ignore-index and --reduce-zero-label are about masks; give --task segment, or leave them out"

@@ -22,6 +22,7 @@ pub(super) fn run(arguments: FinetuneArguments, shared: &SharedMachine) -> anyho
     let dry_run = arguments.training.length.dry_run;
     let (mut job, data) = shared.prepare(|| plan(arguments, shared.machine.threads))?;
     job.run.ranks = shared.ranks.clone();
+    job.sync_batch_norm = job.sync_batch_norm.map(|_| shared.ranks.size());
     let measured_on = MeasuredPart::of_segmentation(&data);
     for decision in &data.decisions {
         log::info!("{decision}");
@@ -61,6 +62,7 @@ pub(in crate::cli) fn plan(
     let labels = labels(&arguments);
     let images = open(&arguments, &labels)?;
     let FinetuneArguments { data, init, training, freeze, head_width, class_weights, .. } = arguments;
+    let sync_batch_norm = arguments.sync_batch_norm;
     training.activations.check(training.machine.precision)?;
     let init = (init.text() != "none").then(|| init.file()).transpose()?;
     let metadata = init.as_deref().map(read_metadata).transpose()?;
@@ -84,7 +86,8 @@ pub(in crate::cli) fn plan(
     training.shrink(&mut recipe.training, &mut recipe.input.image_size, patch, &mut recipe.reasons);
     let head = head(&model, metadata.as_ref(), head_width);
     let run = training.settings(data, init, threads)?;
-    Ok((SegmentJob { run, labels, freeze: freeze.into(), model, head, recipe }, images))
+    let sync_batch_norm = sync_batch_norm.then_some(1);
+    Ok((SegmentJob { run, labels, freeze: freeze.into(), sync_batch_norm, model, head, recipe }, images))
 }
 
 /// The heads: those of weights of a segmentation network, else the usual ones of the backbone; of the width that is asked for.

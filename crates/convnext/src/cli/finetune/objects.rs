@@ -135,6 +135,11 @@ fn open(arguments: &FinetuneArguments, labels: &ObjectSubset) -> anyhow::Result<
 
 /// Refuses flags that are about classes of whole images, or of pixels.
 fn check_flags(arguments: &FinetuneArguments) -> anyhow::Result<()> {
+    if arguments.sync_batch_norm {
+        bail!(
+            "--sync-batch-norm is about the heads of --task segment, the only ones with batch norms; leave it out"
+        );
+    }
     if arguments.labels.is_some() {
         bail!(
             "--labels names a file with the classes of whole images; name a file with the objects of images with \
