@@ -19,7 +19,7 @@ const SETS: [&str; 4] = ["ant", "ant;bee", "cat", "bee;cat"];
 fn any_number_of_ranks_measures_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let mut table = String::from("image,labels\n");
-    for number in 0..23 {
+    for number in 0..21 {
         let level = |place: usize| (place * (number + 3) / 7 % 251) as u8;
         let image = Image::new(SIDE, SIDE, 3, (0..3 * SIDE * SIDE).map(level).collect()).unwrap();
         image.save_png(&folder.path().join(format!("{number:02}.png"))).unwrap();
