@@ -67,6 +67,8 @@ fn estimates_know_what_other_decoders_need() {
         (DecoderKind::UNet, "atto", 4, 224, [1, 512], 4, 759),
         (DecoderKind::UNet, "atto", 4, 224, [1, 512], 16, 1949),
         (DecoderKind::UNetNoSkip, "tiny", 4, 224, [1, 256], 8, 1131),
+        (DecoderKind::UNet, "micro", 1, 64, [1, 128], 16, 259),
+        (transformer, "atto", 4, 224, [1, 512], 64, 1085),
         (transformer, "atto", 4, 224, [8, 512], 8, 853),
         (transformer, "atto", 4, 224, [8, 512], 64, 3004),
         // Many patches, whose scores take more than all else.
