@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use burn::prelude::*;
 use common::device::test_device;
 use common::golden::{self, ModelGolden, Sketch};
-use common::{assert_close, images, masks_keeping, model_config, ruled};
+use common::{assert_close, gradients_by_name, images, masks_keeping, model_config, ruled};
 use convnext_core::{
     DecoderConfig, DecoderKind, EncoderKind, FcmaeConfig, FcmaeObjective, Mask, ModelConfig, PatchGrid, Seed,
     decoder_tensors, find_model,
@@ -68,13 +68,7 @@ impl Case {
         assert!((loss - self.loss).abs() <= allowed, "{name}: loss {loss}, PyTorch {}", self.loss);
         self.prediction.check(&format!("{name}: predictions"), &tensor_values(output.predictions));
 
-        let gradients = output.loss.backward();
-        let mut found = BTreeMap::new();
-        for_each_parameter(&model, |parameter| {
-            let gradient = parameter.gradient(&gradients);
-            assert_eq!(gradient.is_none(), parameter.is_state, "{name}: {}", parameter.name());
-            found.extend(gradient.map(|gradient| (parameter.name(), tensor_values(gradient))));
-        });
+        let found = gradients_by_name(&model, &output.loss.backward());
         assert!(found.keys().eq(self.gradients.keys()), "{name}: {:?}", found.keys());
         for (parameter, sketch) in &self.gradients {
             sketch.check(&format!("{name}: gradient of {parameter}"), &found[parameter]);
@@ -135,12 +129,8 @@ fn sparse_equals_masked_dense_with_every_decoder() {
         let run = |encoder_kind| {
             let model = ruled(Fcmae::new(&micro(kind, encoder_kind), Seed(0), &device).unwrap());
             let output = model.forward(images.clone(), &masks, FcmaeObjective::default()).unwrap();
-            let gradients = output.loss.clone().backward();
-            let mut values = vec![("the loss".to_owned(), tensor_values(output.loss.inner()))];
-            for_each_parameter(&model, |parameter| {
-                let gradient = parameter.gradient(&gradients);
-                values.extend(gradient.map(|gradient| (parameter.name(), tensor_values(gradient))));
-            });
+            let mut values = gradients_by_name(&model, &output.loss.clone().backward());
+            values.insert("the loss".to_owned(), tensor_values(output.loss.inner()));
             values
         };
         let [sparse, dense] = [EncoderKind::Sparse, EncoderKind::MaskedDense].map(run);
@@ -251,8 +241,7 @@ fn fresh_layers_are_drawn_by_the_rule_of_their_kind() {
 fn a_removed_patch_without_a_mask_token_is_refused() {
     let device = Device::flex();
     let (images, masks) = inputs(&device);
-    let mut model =
-        Fcmae::new(&micro(DecoderKind::UNet, EncoderKind::Sparse), Seed(0), &device).unwrap();
+    let mut model = Fcmae::new(&micro(DecoderKind::UNet, EncoderKind::Sparse), Seed(0), &device).unwrap();
     model.mask_token = None;
     let error = model.forward(images, &masks, FcmaeObjective::default()).unwrap_err();
     assert_eq!(error, ModelError::NoMaskToken { stage: 3 });
