@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use burn::prelude::*;
 use common::device::test_device;
 use common::golden::{self, ModelGolden, Sketch};
-use common::{assert_close, ruled};
+use common::{assert_close, gradients_by_name, images, masks_keeping, model_config, ruled};
 use convnext_core::{
-    DecoderConfig, DecoderKind, EncoderKind, FcmaeConfig, FcmaeObjective, LAYER_SCALE_INIT, Mask,
-    ModelConfig, PatchGrid, ResponseNorm, Seed, decoder_tensors, find_model,
+    DecoderConfig, DecoderKind, EncoderKind, FcmaeConfig, FcmaeObjective, Mask, ModelConfig, PatchGrid, Seed,
+    decoder_tensors, find_model,
 };
-use convnext_nn::{Fcmae, for_each_parameter, tensor_shapes, tensor_values};
+use convnext_nn::{Fcmae, ModelError, for_each_parameter, tensor_shapes, tensor_values};
 use serde::Deserialize;
 
 /// A file of `goldens/decoders`.
@@ -45,17 +45,7 @@ struct Case {
 
 impl Case {
     fn fcmae(&self) -> FcmaeConfig {
-        let golden = &self.config;
-        let encoder = ModelConfig {
-            name: "golden".into(),
-            depths: golden.depths,
-            widths: golden.widths,
-            response_norm: golden.grn.then_some(ResponseNorm::Grn),
-            layer_scale: golden.layer_scale.then_some(LAYER_SCALE_INIT),
-            classes: golden.classes,
-            input_channels: golden.input_channels,
-            stem_stride: golden.stem_stride,
-        };
+        let encoder = model_config(&self.config);
         FcmaeConfig { encoder, encoder_kind: self.encoder_kind, decoder: self.decoder }
     }
 
@@ -66,36 +56,27 @@ impl Case {
     fn check(&self, device: &Device) {
         let name = &self.name;
         let shape = [self.batch, self.config.input_channels, self.height, self.width];
-        let images =
-            |device: &Device| Tensor::<4>::from_data(TensorData::new(golden::images(shape), shape), device);
-        let grid = PatchGrid::of_image(&self.fcmae().encoder, self.height, self.width).unwrap();
-        let masks: Vec<Mask> =
-            self.kept.iter().map(|kept| Mask::from_kept(grid, kept.clone()).unwrap()).collect();
+        let masks = masks_keeping(&self.kept, &self.fcmae().encoder, [self.height, self.width]);
         let objective =
             FcmaeObjective { mask_ratio: self.mask_ratio, normalize_target: self.normalize_target };
 
         let tracking = device.clone().autodiff();
         let model = self.model(&tracking);
-        let output = model.forward(images(&tracking), &masks, objective).unwrap();
+        let output = model.forward(images(shape, &tracking), &masks, objective).unwrap();
         let loss = f64::from(output.loss.clone().into_scalar::<f32>());
         let allowed = self.loss * 1e-5_f64.max(2.0 * self.loss_float32_error);
         assert!((loss - self.loss).abs() <= allowed, "{name}: loss {loss}, PyTorch {}", self.loss);
         self.prediction.check(&format!("{name}: predictions"), &tensor_values(output.predictions));
 
-        let gradients = output.loss.backward();
-        let mut found = BTreeMap::new();
-        for_each_parameter(&model, |parameter| {
-            let gradient = parameter.gradient(&gradients);
-            assert_eq!(gradient.is_none(), parameter.is_state, "{name}: {}", parameter.name());
-            found.extend(gradient.map(|gradient| (parameter.name(), tensor_values(gradient))));
-        });
+        let found = gradients_by_name(&model, &output.loss.backward());
         assert!(found.keys().eq(self.gradients.keys()), "{name}: {:?}", found.keys());
         for (parameter, sketch) in &self.gradients {
             sketch.check(&format!("{name}: gradient of {parameter}"), &found[parameter]);
         }
         self.check_batch_norms(&model);
 
-        let predicted = self.model(device).forward(images(device), &masks, objective).unwrap().predictions;
+        let output = self.model(device).forward(images(shape, device), &masks, objective).unwrap();
+        let predicted = output.predictions;
         self.running_prediction.check(&format!("{name}: by running statistics"), &tensor_values(predicted));
     }
 
@@ -135,10 +116,9 @@ fn micro(kind: DecoderKind, encoder_kind: EncoderKind) -> FcmaeConfig {
 }
 
 fn inputs(device: &Device) -> (Tensor<4>, Vec<Mask>) {
-    let shape = [2, 3, 24, 32];
     let grid = PatchGrid { rows: 3, columns: 4 };
     let masks = (0..2).map(|image| Mask::random(grid, 0.6, Seed(5), 0, image).unwrap());
-    (Tensor::from_data(TensorData::new(golden::images(shape), shape), device), masks.collect())
+    (images([2, 3, 24, 32], device), masks.collect())
 }
 
 #[test]
@@ -149,12 +129,8 @@ fn sparse_equals_masked_dense_with_every_decoder() {
         let run = |encoder_kind| {
             let model = ruled(Fcmae::new(&micro(kind, encoder_kind), Seed(0), &device).unwrap());
             let output = model.forward(images.clone(), &masks, FcmaeObjective::default()).unwrap();
-            let gradients = output.loss.clone().backward();
-            let mut values = vec![("the loss".to_owned(), tensor_values(output.loss.inner()))];
-            for_each_parameter(&model, |parameter| {
-                let gradient = parameter.gradient(&gradients);
-                values.extend(gradient.map(|gradient| (parameter.name(), tensor_values(gradient))));
-            });
+            let mut values = gradients_by_name(&model, &output.loss.clone().backward());
+            values.insert("the loss".to_owned(), tensor_values(output.loss.inner()));
             values
         };
         let [sparse, dense] = [EncoderKind::Sparse, EncoderKind::MaskedDense].map(run);
@@ -221,4 +197,52 @@ fn the_tensors_are_those_that_the_configuration_tells() {
             );
         }
     }
+}
+
+/// Of many draws the deviation is within a few hundredths of that of the rule.
+#[test]
+fn fresh_layers_are_drawn_by_the_rule_of_their_kind() {
+    let xavier = |inputs: f64, outputs: f64| (2.0 / (inputs + outputs)).sqrt();
+    let of_unet = [
+        ("decoder.steps.0.up.weight", (2.0_f64 / (64.0 * 16.0)).sqrt()),
+        ("decoder.steps.0.conv1.conv.weight", 0.02),
+        ("decoder.steps.0.conv2.conv.weight", 0.02),
+        ("decoder.skips.0.proj.weight", 0.02),
+        ("proj.weight", 0.02),
+    ];
+    let of_transformer = [
+        ("decoder.blocks.0.attn.qkv.weight", xavier(64.0, 192.0)),
+        ("decoder.blocks.0.attn.proj.weight", xavier(64.0, 64.0)),
+        ("decoder.blocks.0.mlp.fc1.weight", xavier(64.0, 256.0)),
+        ("decoder.blocks.0.mlp.fc2.weight", xavier(64.0, 256.0)),
+        ("pred.weight", 0.02),
+    ];
+    let of_blocks = [("decoder.0.pwconv1.weight", 0.02), ("decoder.0.pwconv2.weight", 0.02)];
+    for (kind, expected) in
+        [(KINDS[0], &of_blocks[..]), (KINDS[1], &of_unet[..]), (KINDS[3], &of_transformer[..])]
+    {
+        let mut config = micro(kind, EncoderKind::Sparse);
+        config.decoder.width = 64;
+        let model = Fcmae::new(&config, Seed(0), &Device::flex()).unwrap();
+        let mut found = BTreeMap::new();
+        for_each_parameter(&model, |parameter| {
+            let values = tensor_values(parameter.values());
+            let squares: f64 = values.iter().map(|&value| f64::from(value).powi(2)).sum();
+            found.insert(parameter.name(), (squares / values.len() as f64).sqrt());
+        });
+        for &(name, deviation) in expected {
+            let error = found[name] / deviation - 1.0;
+            assert!(error.abs() < 0.05, "{name}: deviation {}, not {deviation}", found[name]);
+        }
+    }
+}
+
+#[test]
+fn a_removed_patch_without_a_mask_token_is_refused() {
+    let device = Device::flex();
+    let (images, masks) = inputs(&device);
+    let mut model = Fcmae::new(&micro(DecoderKind::UNet, EncoderKind::Sparse), Seed(0), &device).unwrap();
+    model.mask_token = None;
+    let error = model.forward(images, &masks, FcmaeObjective::default()).unwrap_err();
+    assert_eq!(error, ModelError::NoMaskToken { stage: 3 });
 }

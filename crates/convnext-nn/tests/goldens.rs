@@ -7,30 +7,13 @@ use std::collections::BTreeMap;
 
 use burn::prelude::*;
 use common::device::test_device;
-use common::golden::{self, ClassifierGolden, FcmaeGolden, ModelGolden, Sketch};
-use common::{gradients_by_name, ruled};
+use common::golden::{self, ClassifierGolden, FcmaeGolden, Sketch};
+use common::{gradients_by_name, images, masks_keeping, model_config, ruled};
 use convnext_core::{
-    DecoderConfig, DecoderKind, EncoderKind, FcmaeConfig, FcmaeObjective, LAYER_SCALE_INIT, Mask,
-    ModelConfig, PatchGrid, ResponseNorm, Seed,
+    DecoderConfig, DecoderKind, EncoderKind, FcmaeConfig, FcmaeObjective, LAYER_SCALE_INIT, ResponseNorm,
+    Seed,
 };
 use convnext_nn::{ConvNext, DropPath, Fcmae, tensor_values};
-
-fn model_config(golden: &ModelGolden) -> ModelConfig {
-    ModelConfig {
-        name: "golden".into(),
-        depths: golden.depths,
-        widths: golden.widths,
-        response_norm: golden.grn.then_some(ResponseNorm::Grn),
-        layer_scale: golden.layer_scale.then_some(LAYER_SCALE_INIT),
-        classes: golden.classes,
-        input_channels: golden.input_channels,
-        stem_stride: golden.stem_stride,
-    }
-}
-
-fn images(shape: [usize; 4], device: &Device) -> Tensor<4> {
-    Tensor::from_data(TensorData::new(golden::images(shape), shape), device)
-}
 
 fn check_gradients(case: &str, found: &BTreeMap<String, Vec<f32>>, expected: &BTreeMap<String, Sketch>) {
     let names = |keys: Vec<&String>| keys.into_iter().cloned().collect::<Vec<_>>();
@@ -84,9 +67,7 @@ fn masked_autoencoders_agree_with_pytorch() {
             FcmaeConfig { encoder: model_config(&case.config), encoder_kind: EncoderKind::Sparse, decoder };
         let objective =
             FcmaeObjective { mask_ratio: case.mask_ratio, normalize_target: case.normalize_target };
-        let grid = PatchGrid::of_image(&config.encoder, case.height, case.width).unwrap();
-        let masks: Vec<Mask> =
-            case.kept.iter().map(|kept| Mask::from_kept(grid, kept.clone()).unwrap()).collect();
+        let masks = masks_keeping(&case.kept, &config.encoder, [case.height, case.width]);
         // The slow reference runs on the small cases only.
         let kinds: &[EncoderKind] = if case.width < 200 {
             &[EncoderKind::Sparse, EncoderKind::MaskedDense]

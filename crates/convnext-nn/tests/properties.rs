@@ -11,18 +11,13 @@ mod properties {
     mod response_norms;
 }
 
-use burn::prelude::*;
-use common::golden;
+use common::images;
 use convnext_core::{
     DecoderConfig, EncoderKind, FcmaeConfig, Mask, ModelConfig, PatchGrid, Seed, find_model,
 };
 
 fn micro(name: &str, stem_stride: usize) -> ModelConfig {
     ModelConfig { stem_stride, classes: 5, ..find_model(name).unwrap().config() }
-}
-
-fn images(shape: [usize; 4], device: &Device) -> Tensor<4> {
-    Tensor::from_data(TensorData::new(golden::images(shape), shape), device)
 }
 
 fn masks(grid: PatchGrid, count: usize) -> Vec<Mask> {

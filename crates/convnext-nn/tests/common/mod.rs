@@ -14,7 +14,35 @@ use std::collections::BTreeMap;
 
 use burn::prelude::*;
 use burn::tensor::Gradients;
+use convnext_core::{LAYER_SCALE_INIT, Mask, ModelConfig, PatchGrid, ResponseNorm};
 use convnext_nn::{for_each_parameter, replace_parameters, tensor_values};
+
+use self::golden::ModelGolden;
+
+/// The encoder or classifier of a golden file.
+pub fn model_config(golden: &ModelGolden) -> ModelConfig {
+    ModelConfig {
+        name: "golden".into(),
+        depths: golden.depths,
+        widths: golden.widths,
+        response_norm: golden.grn.then_some(ResponseNorm::Grn),
+        layer_scale: golden.layer_scale.then_some(LAYER_SCALE_INIT),
+        classes: golden.classes,
+        input_channels: golden.input_channels,
+        stem_stride: golden.stem_stride,
+    }
+}
+
+/// The golden images of this shape, `[N, channels, height, width]`.
+pub fn images(shape: [usize; 4], device: &Device) -> Tensor<4> {
+    Tensor::from_data(TensorData::new(golden::images(shape), shape), device)
+}
+
+/// The masks that keep these patches of images of this height and width.
+pub fn masks_keeping(kept: &[Vec<usize>], encoder: &ModelConfig, [height, width]: [usize; 2]) -> Vec<Mask> {
+    let grid = PatchGrid::of_image(encoder, height, width).unwrap();
+    kept.iter().map(|kept| Mask::from_kept(grid, kept.clone()).unwrap()).collect()
+}
 
 /// Sets every parameter to the golden values of its name.
 pub fn ruled<M: Module>(model: M) -> M {
@@ -25,13 +53,13 @@ pub fn ruled<M: Module>(model: M) -> M {
     })
 }
 
-/// Every gradient by its official name; a parameter without one fails the test.
+/// Every gradient by its official name; a parameter without one fails the test, unless it is a state.
 pub fn gradients_by_name<M: Module>(model: &M, gradients: &Gradients) -> BTreeMap<String, Vec<f32>> {
     let mut found = BTreeMap::new();
     for_each_parameter(model, |parameter| {
         let gradient = parameter.gradient(gradients);
-        let gradient = gradient.unwrap_or_else(|| panic!("{} got no gradient", parameter.name()));
-        found.insert(parameter.name(), tensor_values(gradient));
+        assert_eq!(gradient.is_none(), parameter.is_state, "the gradient of {}", parameter.name());
+        found.extend(gradient.map(|gradient| (parameter.name(), tensor_values(gradient))));
     });
     found
 }

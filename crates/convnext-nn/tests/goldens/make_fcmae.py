@@ -238,15 +238,9 @@ def main():
     check_grn()
     check_patchify()
     for name, config, decoder, normalize_target, ratio, batch, height, width in CASES:
-        patch = 8 * config["stem_stride"]
-        patches = (height // patch) * (width // patch)
-        kept = [rule.kept_patches(image, patches, ratio) for image in range(batch)]
-        assert len(set(map(tuple, kept))) > 1, f"{name}: all images have the same mask, {kept}"
-        shape = (batch, config["input_channels"], height, width)
+        kept, shape = rule.masked_images(name, config, ratio, batch, height, width)
         check_encoder(config, kept, shape)
         case = (config, decoder, normalize_target, kept, shape)
-        loss, prediction, gradients = run(*case, torch.float64)
-        loss32, prediction32, gradients32 = run(*case, torch.float32)
         golden = {
             "name": name,
             "config": config,
@@ -257,14 +251,11 @@ def main():
             "height": height,
             "width": width,
             "kept": kept,
-            "loss": loss.item(),
-            "loss_float32_error": rule.relative_error(loss32.double().numpy(), loss.numpy()),
-            "prediction": rule.sketch(prediction, prediction32),
-            "gradients": {key: rule.sketch(value, gradients32[key]) for key, value in gradients.items()},
+            **rule.training_results(run(*case, torch.float64), run(*case, torch.float32)),
         }
         rule.write("fcmae", golden)
         print(
-            f"  kept {len(kept[0])} of {patches}, loss {golden['loss']:.6f} (float32 error "
+            f"  kept {len(kept[0])} patches, loss {golden['loss']:.6f} (float32 error "
             f"{golden['loss_float32_error']:.1e}), prediction {golden['prediction']['float32_error']:.1e}"
         )
 

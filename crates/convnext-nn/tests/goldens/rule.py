@@ -76,6 +76,15 @@ def kept_patches(image, patches, ratio):
     return sorted(np.argsort(bits(f"mask.{image}", patches))[:kept].tolist())
 
 
+def masked_images(name, config, ratio, batch, height, width):
+    """The kept patches of each image of a case, which differ, and the shape of the images."""
+    patch = 8 * config["stem_stride"]
+    patches = (height // patch) * (width // patch)
+    kept = [kept_patches(image, patches, ratio) for image in range(batch)]
+    assert len(set(map(tuple, kept))) > 1, f"{name}: all images have the same mask, {kept}"
+    return kept, (batch, config["input_channels"], height, width)
+
+
 # Official names and shapes --------------------------------------------------------------------
 
 
@@ -177,6 +186,17 @@ def sketch(exact, single):
         "norm": float(np.linalg.norm(flat)),
         "projections": projections,
         "float32_error": relative_error(single, exact),
+    }
+
+
+def training_results(exact, single):
+    """Loss, prediction and gradients by name of a float64 run, with the errors of a float32 run."""
+    (loss, prediction, gradients), (loss32, prediction32, gradients32) = exact, single
+    return {
+        "loss": loss.item(),
+        "loss_float32_error": relative_error(loss32.double().numpy(), loss.numpy()),
+        "prediction": sketch(prediction, prediction32),
+        "gradients": {key: sketch(value, gradients32[key]) for key, value in gradients.items()},
     }
 
 

@@ -8,7 +8,7 @@ use super::product;
 /// Tensors of its width that a transformer block saves for its gradient, in ordinary operations: norms, queries, keys and
 /// values, the residual stream, and those of four widths around the GELU. This and the next constant are fitted to measured
 /// peaks of few and of many patches; as much as one block saves stands in memory besides while its gradient is made.
-const TRANSFORMER_TENSORS: u64 = 25;
+const TRANSFORMER_TENSORS: u64 = 27;
 
 /// Matrices of scores that attention saves.
 const SCORES: u64 = 4;

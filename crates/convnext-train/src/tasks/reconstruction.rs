@@ -15,7 +15,7 @@ const GAP: u8 = 255;
 /// One image, reconstructed.
 #[derive(Debug, Clone)]
 pub struct Reconstruction {
-    /// Mean squared error over the removed patches, as in training.
+    /// Mean squared error over the removed patches, as in training but for batch norms, which go by their running statistics.
     pub loss: f32,
     /// Original, masked and reconstructed image side by side, of as many channels as the original.
     pub panels: Image,

@@ -2,13 +2,15 @@
 
 use std::fs;
 
+use convnext::core::{FcmaeTask, ImageSize, WeightMetadata, pretraining_macs};
+use predicates::prelude::*;
 use predicates::str::contains;
 
 use super::bench::Bench;
 use super::images::CLASSES;
 
 /// Patches of 32 pixels, so that a step of 64 pixels is quick.
-const QUICK: &str = "pretrain --data photos --model micro --recipe plain --image-size 64 --batch-size 6";
+const QUICK: &str = "pretrain --data photos --model micro --recipe plain --batch-size 6";
 
 /// Patches of 8 pixels.
 const SMALL: &str =
@@ -18,6 +20,14 @@ fn photos() -> Bench {
     let bench = Bench::new();
     bench.draw_classes("photos", 4);
     bench
+}
+
+/// The multiply-adds of a training of these weights on an image of its size.
+fn macs(metadata: &serde_json::Value, size: ImageSize) -> u64 {
+    let metadata: WeightMetadata = serde_json::from_value(metadata.clone()).unwrap();
+    let task: FcmaeTask = metadata.task_as().unwrap();
+    let config = task.config(&metadata.convnext().unwrap());
+    pretraining_macs(&config, task.mask_ratio, size).unwrap().iter().sum()
 }
 
 /// What `inspect --json` says about the weights of a run.
@@ -48,7 +58,12 @@ fn each_decoder_and_tokens_are_pretrained_shown_repeated_and_finetuned() {
     .into_iter()
     .enumerate()
     {
-        bench.succeed(&format!("{QUICK} --steps 2 {given} --out {number} -q"));
+        // One of them on images that are not square.
+        let (size, pixels) = match given {
+            "--decoder unet" => ("64x96", ImageSize { height: 64, width: 96 }),
+            _ => ("64", ImageSize::square(64)),
+        };
+        bench.succeed(&format!("{QUICK} --image-size {size} --steps 2 {given} --out {number} -q"));
         let contents = metadata(&bench, &number.to_string());
         let decoder = &contents["metadata"]["task"]["decoder"];
         for (key, expected) in keys {
@@ -60,7 +75,7 @@ fn each_decoder_and_tokens_are_pretrained_shown_repeated_and_finetuned() {
             [has("encoder_token"), has("mask_token")],
             [given.contains("tokens"), !given.contains("tokens")]
         );
-        assert!(contents["cost"]["macs"].as_u64().unwrap() > 1_000_000, "{contents}");
+        assert_eq!(contents["cost"]["macs"].as_u64(), Some(macs(&contents["metadata"], pixels)), "{given}");
 
         bench.succeed(&format!("pretrain --config {number} --out again-{number} -q"));
         let [first, again] =
@@ -93,12 +108,12 @@ fn a_training_with_a_unet_goes_on_with_the_same_bits() {
     assert!(whole == bench.read("cut/weights.safetensors"), "the run goes on otherwise");
 }
 
+/// Of 256 patches, so that the products of the attention are large enough to be divided, if they ever are.
 #[test]
 fn threads_make_no_difference_to_a_transformer() {
     let bench = photos();
-    let line = format!(
-        "{SMALL} --encoder tokens --decoder transformer --decoder-depth 2 --decoder-width 32 --steps 4"
-    );
+    let line = "pretrain --data photos --model micro --recipe plain --image-size 128 --stem-stride 1 --batch-size 4 \
+                --encoder tokens --decoder transformer --decoder-depth 2 --decoder-width 64 --decoder-heads 4 --steps 2";
     bench.succeed(&format!("{line} --out two --threads 2 -q"));
     bench.succeed(&format!("{line} --out one --threads 1 -q"));
     assert!(bench.read("one/weights.safetensors") == bench.read("two/weights.safetensors"));
@@ -112,19 +127,36 @@ fn weights_give_their_decoder_unless_another_is_asked_for() {
     ));
     let line =
         "pretrain --data photos --init first/weights.safetensors --recipe plain --batch-size 4 --steps 1";
-    for (number, (given, kind)) in
-        [("", "transformer"), ("--decoder unet", "unet"), ("--encoder tokens", "transformer")]
-            .into_iter()
-            .enumerate()
+    let another = |of_model, of_weights| {
+        format!(
+            "the decoder is another one than that of the weights ({of_model}, not {of_weights}) and starts fresh"
+        )
+    };
+    for (number, (given, kind, remark)) in [
+        ("", "transformer", None),
+        ("--decoder unet", "unet", Some(another("unet", "transformer"))),
+        ("--encoder tokens", "transformer", None),
+        ("--decoder-heads 4", "transformer", Some(another("4 head(s)", "1 head(s)"))),
+    ]
+    .into_iter()
+    .enumerate()
     {
-        bench.succeed(&format!("{line} {given} --out {number} -q"));
+        let run = bench.run(&format!("{line} {given} --out {number}")).success();
+        match remark {
+            Some(remark) => run.stderr(contains(remark)),
+            None => run.stderr(contains("another one than that of the weights").not()),
+        };
         let contents = metadata(&bench, &number.to_string());
         assert_eq!(contents["metadata"]["task"]["decoder"]["kind"], kind, "{given}");
     }
     bench
         .run("inspect first/weights.safetensors")
         .success()
-        .stdout(contains("a transformer decoder of 1 block(s) of 32 channels and 1 head(s)"));
+        .stdout(contains("a transformer decoder of 1 block(s) of 32 channels and 1 head(s), trained"));
+    bench
+        .run("inspect 2/weights.safetensors")
+        .success()
+        .stdout(contains("1 head(s) and an encoder with mask tokens, trained"));
     bench.refuse(
         1,
         &[(
@@ -132,6 +164,26 @@ fn weights_give_their_decoder_unless_another_is_asked_for() {
             &["--decoder-heads", "transformer"],
         )],
     );
+}
+
+/// With tokens a batch norm sees the removed patches too, so that one kept patch of one image is enough.
+#[test]
+fn a_batch_norm_counts_the_patches_that_it_sees() {
+    let bench = photos();
+    let line = "pretrain --data photos --model micro --recipe plain --image-size 64 --batch-size 1 --response-norm bn";
+    bench.refuse(1, &[(&format!("{line} --steps 1 --out x"), &["--response-norm", "--batch-size"])]);
+    bench.succeed(&format!("{line} --encoder tokens --steps 1 --out tokens -q"));
+}
+
+#[test]
+fn a_choice_of_activations_that_a_decoder_has_not_is_told() {
+    let bench = photos();
+    bench
+        .run(&format!(
+            "{SMALL} --decoder unet --decoder-width 16 --activations recompute --steps 1 --out unet"
+        ))
+        .success()
+        .stderr(contains("a decoder of kind unet saves every value"));
 }
 
 #[test]

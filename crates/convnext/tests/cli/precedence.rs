@@ -138,6 +138,8 @@ fn every_part_of_the_architecture_that_is_given_is_used_or_refused() {
         ("", "task.decoder.depth", "1"),
         ("--decoder-depth 2", "task.decoder.depth", "2"),
         ("--decoder-width 24", "task.decoder.width", "24"),
+        ("--decoder unet", "task.decoder.kind", "unet"),
+        ("--decoder transformer --decoder-heads 8", "task.decoder.heads", "8"),
         ("--encoder leaky", "task.encoder_kind", "leaky"),
         ("--channels 1", "backbone.input_channels", "1"),
         ("--model micro --stem-stride 1", "backbone.name", "micro"),

@@ -34,6 +34,12 @@ fn a_repeated_run_has_the_same_bits() {
              --encoder masked-dense --decoder-width 32"
                 .to_owned(),
         ),
+        (
+            "transformer",
+            "pretrain --data labelled --model micro --image-size 64 --steps 2 --decoder transformer --decoder-depth 1 \
+             --decoder-width 64 --decoder-heads 4"
+                .to_owned(),
+        ),
     ] {
         let command = line.split(' ').next().unwrap();
         bench.succeed(&format!("{line} --out {name}"));
