@@ -24,7 +24,7 @@ fn all_ranks_are_gone_soon_after_the_death_of_one() {
     for (number, name) in [(0, "-KILL"), (1, "-KILL"), (1, "-ABRT")] {
         let bench = data();
         let mut job = start(&bench, 3, "");
-        job.signal_rank(number, name);
+        assert!(job.signal_rank(number, name));
         assert!(!job.end_promptly().success(), "{name} of rank {number}");
         check_newest_checkpoint(&bench, "run");
     }
@@ -44,7 +44,7 @@ fn a_rank_that_stands_still_ends_the_job() {
     let bench = data();
     // Three seconds.
     let mut job = start(&bench, 3, "--stall-timeout 0.05");
-    job.signal_rank(1, "-STOP");
+    assert!(job.signal_rank(1, "-STOP"));
     assert!(!job.end(Duration::from_secs(15)).success());
     assert!(job.said().contains("--stall-timeout"), "{}", job.said());
     check_newest_checkpoint(&bench, "run");
@@ -93,7 +93,6 @@ fn a_signal_saves_and_stops_all_ranks() {
     let mut job = Job::start(&bench, 2, NETWORKS[0], &format!("{} --resume", long()));
     std::thread::sleep(Duration::from_secs(3));
     assert!(job.is_running());
-    job.signal_rank(1, "-INT");
-    job.signal_rank(1, "-INT");
+    assert!(job.signal_rank(1, "-INT") && job.signal_rank(1, "-INT"));
     assert_eq!(job.finish().code(), Some(130), "{}", job.said());
 }

@@ -24,6 +24,8 @@ const SAID: &str = "said";
 pub(super) struct Job<'b> {
     bench: &'b Bench,
     mpirun: Child,
+    /// Ranks before the last signal: those of a launcher that is gone are not told apart any more.
+    known: Vec<u32>,
 }
 
 impl<'b> Job<'b> {
@@ -36,7 +38,7 @@ impl<'b> Job<'b> {
         command.current_dir(bench.path("")).stdin(Stdio::null()).process_group(0);
         command.stdout(File::create(bench.path("printed")).unwrap());
         command.stderr(File::create(bench.path(SAID)).unwrap());
-        Self { bench, mpirun: command.spawn().expect("mpirun is installed") }
+        Self { bench, mpirun: command.spawn().expect("mpirun is installed"), known: Vec::new() }
     }
 
     /// Runs a job that works; what it prints.
@@ -54,7 +56,7 @@ impl<'b> Job<'b> {
 
     /// Waits for its end, and for that of all ranks.
     pub(super) fn end(&mut self, within: Duration) -> ExitStatus {
-        let (start, ranks) = (Instant::now(), self.ranks());
+        let (start, ranks) = (Instant::now(), [self.ranks(), self.known.clone()].concat());
         loop {
             let status = self.mpirun.try_wait().unwrap();
             if let Some(status) = status.filter(|_| !ranks.iter().any(|&rank| is_alive(rank))) {
@@ -95,17 +97,18 @@ impl<'b> Job<'b> {
     }
 
     /// Sends a signal, such as `-USR1`, to `mpirun`.
-    pub(super) fn signal(&self, name: &str) {
+    pub(super) fn signal(&mut self, name: &str) {
+        self.known = self.ranks();
         signal(self.mpirun.id(), name);
     }
 
     /// Sends a signal to one of the ranks, if there are any yet; `true` if there are.
-    pub(super) fn signal_rank(&self, number: usize, name: &str) -> bool {
-        let ranks = self.ranks();
-        if let Some(&rank) = ranks.get(number % ranks.len().max(1)) {
+    pub(super) fn signal_rank(&mut self, number: usize, name: &str) -> bool {
+        self.known = self.ranks();
+        if let Some(&rank) = self.known.get(number % self.known.len().max(1)) {
             signal(rank, name);
         }
-        !ranks.is_empty()
+        !self.known.is_empty()
     }
 
     /// Waits until its run has made steps.
