@@ -10,6 +10,7 @@ use convnext_nn::ModelError;
 use thiserror::Error;
 
 use crate::training::interruption::Interruption;
+use crate::training::step_error::StepError;
 
 /// Why a job cannot start or go on, and what to do about it.
 #[derive(Debug, Error)]
@@ -161,25 +162,9 @@ pub enum TrainError {
     /// A rank of the job failed.
     #[error(transparent)]
     Rank(#[from] RankFailure),
-    /// There are more ranks than micro-batches of a step.
-    #[error(
-        "{ranks} ranks share the {micro_batches} batches of a step, so that some would have nothing to do; give --accumulate \
-         at least {ranks}, or start fewer ranks"
-    )]
-    Ranks {
-        /// Number of ranks.
-        ranks: usize,
-        /// Batches of a step.
-        micro_batches: usize,
-    },
-    /// A budget was given to a job of several ranks.
-    #[error(
-        "--budget times the steps of one process, but {ranks} ranks share the job; give --epochs or --steps instead"
-    )]
-    BudgetOfRanks {
-        /// Number of ranks.
-        ranks: usize,
-    },
+    /// The batches of a step cannot be made or shared.
+    #[error(transparent)]
+    Step(#[from] StepError),
     /// Whoever watches the job asked it to stop.
     #[error("stopped after step {step}; go on with the same command and --resume (checkpoint {checkpoint})")]
     Interrupted {
@@ -279,16 +264,6 @@ pub enum TrainError {
         name: String,
         /// Those that were measured.
         known: Vec<String>,
-    },
-    /// A step asks for more batches than an epoch has.
-    #[error(
-        "a step of {accumulate} batches does not fit an epoch of {batches}; use a smaller --accumulate or --batch-size, or more images"
-    )]
-    Accumulate {
-        /// Batches of a step.
-        accumulate: usize,
-        /// Whole batches of an epoch.
-        batches: usize,
     },
     /// Not even one step fits into the time that a training may take.
     #[error(

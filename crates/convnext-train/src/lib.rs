@@ -97,6 +97,7 @@ pub use training::observed::Observed;
 pub use training::observer::{EpochProgress, NoopObserver, Observer, StepReport};
 pub use training::run_job::{Trained, plan_training, run_training};
 pub use training::run_length::RunLength;
+pub use training::step_error::StepError;
 pub use training::step_share::GradientSum;
 pub use training::step_timing::StepTiming;
 pub use training::task::{BatchOf, Task, batch_images};

@@ -3,6 +3,7 @@
 pub(crate) mod checkpoint;
 pub(crate) mod events;
 pub(crate) mod files;
+mod inherited;
 pub(crate) mod logs;
 pub(crate) mod meeting;
 pub(crate) mod old_runs;

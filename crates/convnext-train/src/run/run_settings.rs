@@ -1,13 +1,13 @@
 //! Settings that every training run needs, whatever it learns.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use burn::tensor::Device;
-use convnext_core::{ConfigError, ImageSize, Preprocessing, Seed, ValueRange};
+use convnext_core::{ConfigError, Seed};
 use convnext_data::{
-    BackgroundCheck, Cache, Dataset, FoundRange, HeaderCheck, ImageSource, Mixing, OnCorrupt, Orientation,
-    RangeChoice, TrainTransform, Transform, check_headers, find_range,
+    BackgroundCheck, Cache, Dataset, HeaderCheck, ImageSource, Mixing, OnCorrupt, Orientation, RangeChoice,
+    TrainTransform, Transform, check_headers,
 };
 use convnext_distributed::Ranks;
 use convnext_nn::{Activations, Precision};
@@ -17,10 +17,10 @@ use crate::error::TrainError;
 use crate::evaluation::inference::EvalLoaderConfig;
 use crate::memory::MemoryEstimate;
 use crate::recipe::length::Length;
-use crate::run::recorded::{RunBeginning, recorded_config, recorded_range};
+use crate::run::recorded::RunBeginning;
 use crate::run::run_changes::ResumeMode;
+use crate::training::step_error::StepError;
 use crate::training::step_share::GradientSum;
-use crate::weights::read_metadata;
 
 /// Default interval between checkpoints.
 pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(5 * 60);
@@ -162,21 +162,13 @@ impl RunSettings {
         }
     }
 
-    /// What the run that goes on began with; `None` for a new one, and where there is no run yet.
-    ///
-    /// # Errors
-    /// [`TrainError::BadRun`] when its configuration is damaged.
-    pub(crate) fn begun_with(&self) -> Result<Option<RunBeginning>, TrainError> {
-        if self.resume == ResumeMode::New { Ok(None) } else { RunBeginning::read(&self.out) }
-    }
-
     /// Refuses what several ranks cannot share.
     ///
     /// # Errors
-    /// [`TrainError::BudgetOfRanks`].
+    /// [`StepError::BudgetOfRanks`].
     pub(crate) fn check_ranks(&self) -> Result<(), TrainError> {
         match self.budget.is_some() && !self.ranks.is_alone() {
-            true => Err(TrainError::BudgetOfRanks { ranks: self.ranks.size() }),
+            true => Err(StepError::BudgetOfRanks { ranks: self.ranks.size() }.into()),
             false => Ok(()),
         }
     }
@@ -184,79 +176,6 @@ impl RunSettings {
     /// `true` if training starts from weights.
     pub fn is_from_weights(&self) -> bool {
         self.init.is_some()
-    }
-
-    /// Preprocessing for images of this size and so many channels, with the reason: as the weights to start
-    /// from say, where there are any. Which of the images' values are black and white was perhaps asked for,
-    /// or is found in them; a run that goes on has the range that it began with, unless it is asked for
-    /// another.
-    ///
-    /// # Errors
-    /// [`TrainError::Io`] when the weights cannot be read, [`TrainError::BadRun`] when the folder of a run that goes on is
-    /// damaged, and those of [`find_range`].
-    pub(crate) fn preprocessing(
-        &self,
-        image_size: ImageSize,
-        channels: usize,
-        images: &Dataset,
-        begun: Option<&RunBeginning>,
-    ) -> Result<(Preprocessing, String), TrainError> {
-        let start = self.init.as_deref().map(read_metadata).transpose()?;
-        let of_weights = start.map(|metadata| metadata.preprocessing);
-        let preprocessing = Preprocessing::of_training(of_weights.as_ref(), image_size, channels);
-        let stated = of_weights.map_or(ValueRange::Unstated, |preprocessing| preprocessing.range);
-        let FoundRange { range, why } = self.find_range(&stated, images, channels, begun)?;
-        // Nobody asked for it, and much depends on it.
-        if self.range.is_none() && !why.is_empty() {
-            log::warn!("{why}");
-        }
-        Ok((Preprocessing { range, ..preprocessing }, why))
-    }
-
-    /// The range of [`Self::preprocessing`].
-    fn find_range(
-        &self,
-        of_weights: &ValueRange,
-        images: &Dataset,
-        channels: usize,
-        begun: Option<&RunBeginning>,
-    ) -> Result<FoundRange, TrainError> {
-        let repeated = self.repeated_with_these_inputs()?.map(recorded_range).transpose()?.flatten();
-        if self.range.is_none()
-            && let Some(range) = begun.map(|begun| begun.range.clone()).or(repeated)
-        {
-            let why = match &range {
-                ValueRange::Unstated => String::new(),
-                range => format!("range {range}, as the run began"),
-            };
-            return Ok(FoundRange { range, why });
-        }
-        Ok(find_range(self.range.as_ref(), of_weights, images, channels, self.seed, self.threads)?)
-    }
-
-    /// The repeated run, if its images and its start are those of this one: the value range of others says nothing here.
-    fn repeated_with_these_inputs(&self) -> Result<Option<&Path>, TrainError> {
-        let Some(run) = self.repeats.as_deref() else { return Ok(None) };
-        let config = recorded_config(run)?;
-        let path = |key| config.as_ref()?.get(key)?.as_str().map(Path::new);
-        let has_these = path("data") == Some(&self.data) && path("init") == self.init.as_deref();
-        Ok(Some(run).filter(|_| has_these))
-    }
-
-    /// Warns when the training images are not those of the run that is repeated.
-    ///
-    /// # Errors
-    /// [`TrainError::BadRun`] when its configuration is damaged.
-    pub(crate) fn compare_with_repeated(&self, images: &Dataset) -> Result<(), TrainError> {
-        let Some(run) = &self.repeats else { return Ok(()) };
-        let recorded = recorded_config(run)?.and_then(|config| config.get("data_checksum")?.as_integer());
-        if recorded.is_some_and(|recorded| recorded != i64::from(images.fingerprint())) {
-            log::warn!(
-                "the training images or their labels are not those of {}, so that the result will differ",
-                run.display()
-            );
-        }
-        Ok(())
     }
 
     /// Sets the recipe's batch if it is to be found; `need` tells the memory of a batch.

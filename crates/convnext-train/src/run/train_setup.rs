@@ -9,6 +9,7 @@ use crate::error::TrainError;
 use crate::optimization::schedule::Schedule;
 use crate::recipe::training::TrainingRecipe;
 use crate::run::run_settings::RunSettings;
+use crate::training::step_error::StepError;
 use crate::training::step_share::GradientSum;
 
 /// Batches that are made ahead.
@@ -65,7 +66,7 @@ impl<S: Source> TrainSetup<S> {
         let loader = Loader::new(source, config)?;
         let batches = loader.batches_per_epoch();
         if recipe.accumulate == 0 || recipe.accumulate > batches {
-            return Err(TrainError::Accumulate { accumulate: recipe.accumulate, batches });
+            return Err(StepError::Accumulate { accumulate: recipe.accumulate, batches }.into());
         }
         let steps_per_epoch = batches / recipe.accumulate;
         *recipe = recipe.rescaled(steps_per_epoch, settings.length);

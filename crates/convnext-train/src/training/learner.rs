@@ -47,7 +47,7 @@ impl<M: Module> Learner<M> {
     /// The same, sharing so many micro-batches a step with other ranks: [`Self::step`] is then given those of this rank.
     ///
     /// # Errors
-    /// [`TrainError::Ranks`] when there are more ranks than micro-batches.
+    /// [`crate::StepError::Ranks`] when there are more ranks than micro-batches.
     pub fn shared_by(self, ranks: Ranks, micro_batches: usize, sum: GradientSum) -> Result<Self, TrainError> {
         Ok(self.shared(StepShare::new(ranks, micro_batches, sum)?))
     }

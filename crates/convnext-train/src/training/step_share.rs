@@ -10,6 +10,7 @@ use crate::training::accumulation::{Accumulated, MicroBatch, MicroBatchReport, a
 use crate::training::losses::LossValues;
 use crate::training::observed::Observed;
 use crate::training::observed_values::ObservedValues;
+use crate::training::step_error::StepError;
 
 /// Order in which the gradients of a step are added up over ranks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -45,11 +46,11 @@ impl StepShare {
     /// The part of a rank.
     ///
     /// # Errors
-    /// [`TrainError::Ranks`] when there are more ranks than micro-batches: some would have nothing to do.
+    /// [`StepError::Ranks`] when there are more ranks than micro-batches: some would have nothing to do.
     pub(crate) fn new(ranks: Ranks, micro_batches: usize, sum: GradientSum) -> Result<Self, TrainError> {
         let micro_batches = micro_batches.max(1);
         match ranks.size() > micro_batches {
-            true => Err(TrainError::Ranks { ranks: ranks.size(), micro_batches }),
+            true => Err(StepError::Ranks { ranks: ranks.size(), micro_batches }.into()),
             false => Ok(Self { ranks, micro_batches, sum, is_synchronised: false }),
         }
     }

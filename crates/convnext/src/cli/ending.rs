@@ -2,7 +2,7 @@
 
 use convnext::distributed::RankFailure;
 use convnext::study::StudyError;
-use convnext::train::{Interruption, TrainError};
+use convnext::train::{Interruption, StepError, TrainError};
 use thiserror::Error;
 
 use super::launched::{LaunchError, Launched};
@@ -79,7 +79,12 @@ fn is_known_to_all(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         let of_training = matches!(
             cause.downcast_ref(),
-            Some(TrainError::Interrupted { .. } | TrainError::Diverged { .. } | TrainError::Ranks { .. })
+            Some(
+                TrainError::Rank(_)
+                    | TrainError::Interrupted { .. }
+                    | TrainError::Diverged { .. }
+                    | TrainError::Step(StepError::Ranks { .. })
+            )
         );
         of_training || cause.is::<RankFailure>() || cause.is::<LaunchError>()
     })

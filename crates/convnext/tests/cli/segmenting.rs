@@ -4,6 +4,7 @@ use predicates::str::contains;
 use safetensors::SafeTensors;
 
 use super::bench::Refusal;
+use super::streets::streets;
 
 const TRAIN: &str = "finetune --task segment --data streets --model micro --head-width 8 --image-size 64 --set \
                      training.warmup_steps=0 --set from_scratch.warmup_steps=0";
