@@ -18,7 +18,7 @@ pub trait Collective: Debug + Send + Sync {
     /// have a multiple of [`Self::size`] values.
     fn exchange(&self, pieces: &[f32], received: &mut [f32]);
 
-    /// All-gather: `all` holds the values of ranks 0, 1, ... in this order.
+    /// All-gather: `all` holds the values of ranks 0, 1, ... in this order, and has room for just these.
     fn all_gather(&self, own: &[f32], all: &mut [f32]);
 
     /// The same for bytes.

@@ -55,10 +55,20 @@ struct Meeting {
     changed: Condvar,
 }
 
+/// An operation and its length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operation {
+    Exchange(usize),
+    AllGather(usize),
+    AllGatherBytes(usize),
+    AllReduceSum(usize),
+    Broadcast(usize, usize),
+}
+
 #[derive(Debug, Default)]
 struct State {
-    /// What each rank brought to the operation in progress.
-    brought: Vec<Option<Vec<u8>>>,
+    /// What each rank brought to the operation in progress, and which that is for it.
+    brought: Vec<Option<(Operation, Vec<u8>)>>,
     /// What all brought, once all have.
     all: Arc<Vec<Vec<u8>>>,
     /// Ranks that have taken that; the operation is over when all have.
@@ -97,13 +107,18 @@ impl Meeting {
         state
     }
 
-    /// What all ranks brought, in their order.
-    fn share(&self, rank: usize, own: Vec<u8>) -> Arc<Vec<Vec<u8>>> {
+    /// What all ranks brought, in their order. All must call the same operation, which MPI does not notice.
+    fn share(&self, rank: usize, operation: Operation, own: Vec<u8>) -> Arc<Vec<Vec<u8>>> {
         // A rank may be here again before the others have taken what was brought last.
         let mut state = self.wait(self.lock(), |state| state.taken == 0 && state.brought[rank].is_none());
-        state.brought[rank] = Some(own);
+        let first = state.brought.iter().flatten().next().map(|(first, _)| *first);
+        assert!(
+            first.is_none_or(|first| first == operation),
+            "rank {rank} calls {operation:?}, others {first:?}"
+        );
+        state.brought[rank] = Some((operation, own));
         if state.brought.iter().all(Option::is_some) {
-            let all = state.brought.iter_mut().map(|bytes| bytes.take().unwrap_or_default()).collect();
+            let all = state.brought.iter_mut().filter_map(Option::take).map(|(_, bytes)| bytes).collect();
             (state.all, state.taken) = (Arc::new(all), self.size);
             self.changed.notify_all();
         }
@@ -116,11 +131,11 @@ impl Meeting {
 }
 
 impl Thread {
-    fn share(&self, own: &[f32]) -> Vec<Vec<f32>> {
+    fn share(&self, operation: Operation, own: &[f32]) -> Vec<Vec<f32>> {
         let bytes = own.iter().flat_map(|value| value.to_le_bytes()).collect();
         let floats =
             |bytes: &Vec<u8>| bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
-        self.meeting.share(self.rank, bytes).iter().map(floats).collect()
+        self.meeting.share(self.rank, operation, bytes).iter().map(floats).collect()
     }
 }
 
@@ -140,19 +155,25 @@ impl Collective for Thread {
     fn exchange(&self, pieces: &[f32], received: &mut [f32]) {
         let length = pieces.len() / self.size();
         let own = self.rank * length..(self.rank + 1) * length;
-        for (received, pieces) in received.chunks_mut(length.max(1)).zip(self.share(pieces)) {
+        for (received, pieces) in
+            received.chunks_mut(length.max(1)).zip(self.share(Operation::Exchange(pieces.len()), pieces))
+        {
             received.copy_from_slice(&pieces[own.clone()]);
         }
     }
 
     fn all_gather(&self, own: &[f32], all: &mut [f32]) {
-        for (all, own) in all.chunks_mut(own.len().max(1)).zip(self.share(own)) {
+        assert_eq!(all.len(), own.len() * self.size(), "room for all ranks");
+        for (all, own) in
+            all.chunks_mut(own.len().max(1)).zip(self.share(Operation::AllGather(own.len()), own))
+        {
             all.copy_from_slice(&own);
         }
     }
 
     fn all_gather_bytes(&self, own: &[u8], all: &mut [u8]) {
-        let shared = self.meeting.share(self.rank, own.to_vec());
+        assert_eq!(all.len(), own.len() * self.size(), "room for all ranks");
+        let shared = self.meeting.share(self.rank, Operation::AllGatherBytes(own.len()), own.to_vec());
         for (all, own) in all.chunks_mut(own.len().max(1)).zip(shared.iter()) {
             all.copy_from_slice(own);
         }
@@ -160,7 +181,7 @@ impl Collective for Thread {
 
     fn all_reduce_sum(&self, values: &mut [f32]) {
         // From the last rank down, as some engines do: whoever relies on an order is found out.
-        let all = self.share(values);
+        let all = self.share(Operation::AllReduceSum(values.len()), values);
         values.fill(0.0);
         for vector in all.iter().rev() {
             values.iter_mut().zip(vector).for_each(|(sum, value)| *sum += value);
@@ -169,7 +190,8 @@ impl Collective for Thread {
 
     fn broadcast(&self, bytes: &mut [u8], root: usize) {
         let own = if self.rank == root { bytes.to_vec() } else { Vec::new() };
-        bytes.copy_from_slice(&self.meeting.share(self.rank, own)[root]);
+        let operation = Operation::Broadcast(bytes.len(), root);
+        bytes.copy_from_slice(&self.meeting.share(self.rank, operation, own)[root]);
     }
 
     fn abort(&self, code: i32) -> ! {
@@ -200,6 +222,18 @@ mod tests {
             sums
         });
         assert!(found.iter().flatten().all(|sum| *sum == [3.0, 3.0]));
+    }
+
+    #[test]
+    fn ranks_that_call_other_operations_are_found_out() {
+        let found = catch_unwind(|| {
+            run_threads(2, |ranks| match ranks.is_first() {
+                true => ranks.all_gather_bytes(&[0], &mut [0; 2]),
+                false => ranks.all_gather_bytes(&[0, 0], &mut [0; 4]),
+            })
+        });
+        let panic = found.unwrap_err();
+        assert!(panic.downcast_ref::<String>().unwrap().contains("AllGatherBytes"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub(crate) mod job;
 pub(crate) mod learner;
 pub(crate) mod losses;
 pub(crate) mod metric;
+mod micro_batch_message;
 pub(crate) mod monitored_metric;
 pub(crate) mod observed;
 mod observed_values;

@@ -127,7 +127,8 @@ fn what_is_no_state_cannot_be_observed() {
     let task = Agreement::new(device.clone());
     for (name, count) in [("mean", 3), ("means", 4), ("weight", 12), (COUNTER, 1)] {
         let mut learner = Learner::new(Toy::new(&device), &recipe(), ParameterRules::of_recipe(&recipe()));
-        let batches = setup(images.path(), 1).loader.epoch(0).take(1);
+        let batches =
+            setup(images.path(), 1).loader.epoch(0).take(1).map(|batch| batch.map_err(TrainError::from));
         let result = learner.step(0.1, batches, |model, batch| {
             let mut loss = task.loss(model, batch)?;
             let values = Tensor::zeros([count], &device.clone().inner());
@@ -145,7 +146,8 @@ fn only_counters_count() {
     let task = Agreement::new(device.clone());
     for name in ["mean", "weight", "seen"] {
         let mut learner = Learner::new(Toy::new(&device), &recipe(), ParameterRules::of_recipe(&recipe()));
-        let batches = setup(images.path(), 1).loader.epoch(0).take(1);
+        let batches =
+            setup(images.path(), 1).loader.epoch(0).take(1).map(|batch| batch.map_err(TrainError::from));
         let result = learner.step(0.1, batches, |model, batch| {
             let mut loss = task.loss(model, batch)?;
             loss.observed = vec![Observed::Count { name: name.to_owned(), by: 1 }];
@@ -166,7 +168,8 @@ fn a_state_learns_nothing_whatever_it_holds() {
     toy.copy = ModelState::new(toy.weight.clone());
     let mut learner = Learner::new(toy, &recipe(), ParameterRules::of_recipe(&recipe()));
     let before = tensor_values(learner.model().copy.get().val().inner());
-    let batches = setup(images.path(), 1).loader.epoch(0).take(2);
+    let batches =
+        setup(images.path(), 1).loader.epoch(0).take(2).map(|batch| batch.map_err(TrainError::from));
     learner.step(0.1, batches, |model, batch| task.loss(model, batch)).unwrap();
     assert_eq!(tensor_values(learner.model().copy.get().val().inner()), before);
     assert_ne!(tensor_values(learner.model().weight.val().inner()), before);

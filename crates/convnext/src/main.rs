@@ -13,10 +13,10 @@ use convnext::distributed::Launch;
 fn main() -> ExitCode {
     let launch = Launch::of_this_process();
     set_panic_hook(launch.clone());
-    let code = match cli::Launched::start(launch) {
+    let code = match cli::Launched::start(launch.clone()) {
         // The other ranks are waited for when this one is done with it.
         Ok(launched) => cli::run(&launched, std::env::args_os().collect()),
-        Err(error) => cli::start_failed(&error),
+        Err(error) => cli::start_failed(launch.as_ref(), &error),
     };
     ExitCode::from(code)
 }

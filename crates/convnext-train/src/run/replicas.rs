@@ -9,6 +9,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 use crate::error::TrainError;
 use crate::run::run_changes::{ResumeMode, changes};
+use crate::run::run_record::instructions;
+use crate::run::run_settings::RunSettings;
 
 /// What must be the same on all ranks before the first step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,14 +26,15 @@ struct Facts {
 ///
 /// # Errors
 /// [`TrainError::Rank`] with the first rank that differs from rank 0, and in what.
-pub(crate) fn check_start(ranks: &Ranks, config: &str) -> Result<(), TrainError> {
+pub(crate) fn check_start(settings: &RunSettings, config: &str) -> Result<(), TrainError> {
+    let ranks = &settings.ranks;
     if ranks.is_alone() {
         return Ok(());
     }
     let facts = Facts {
         host: ranks.host(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        instruction_set: kernels::isa_in_use().to_owned(),
+        instruction_set: instructions(settings.precision),
         config: config.to_owned(),
     };
     let all = ranks.gather(Ok::<_, TrainError>(facts))?;
@@ -57,7 +60,11 @@ fn difference(first: &Facts, other: &Facts) -> Option<String> {
     };
     version.or_else(instructions).or_else(|| {
         let [first, other] = [first, other].map(|facts| facts.config.parse::<Table>().unwrap_or_default());
-        let found = changes(&first, &other, ResumeMode::Resumed);
+        // Both ways, because what an earlier version did not record counts as no change.
+        let mut found = changes(&first, &other, ResumeMode::Resumed);
+        if found.is_empty() {
+            found = changes(&other, &first, ResumeMode::Resumed);
+        }
         let words = "give all ranks the same command, images and weights";
         (!found.is_empty()).then(|| format!("seen from rank 0, {}; {words}", found.join(", ")))
     })

@@ -73,10 +73,7 @@ impl RunRecord {
 impl MachineRecord {
     fn new(settings: &RunSettings, device: &Device) -> Self {
         let is_cpu = is_cpu(device);
-        let instruction_set = is_cpu.then(|| match settings.precision {
-            Precision::F32 => kernels::isa_in_use().to_owned(),
-            Precision::Bf16 => format!("{}, bf16 {}", kernels::isa_in_use(), kernels::bf16_in_use()),
-        });
+        let instruction_set = is_cpu.then(|| instructions(settings.precision));
         Self {
             processor: processor(),
             threads: settings.threads,
@@ -84,6 +81,14 @@ impl MachineRecord {
             instruction_set,
             precision: settings.precision.name().to_owned(),
         }
+    }
+}
+
+/// Instruction set of the kernels, and of the products in this precision.
+pub(crate) fn instructions(precision: Precision) -> String {
+    match precision {
+        Precision::F32 => kernels::isa_in_use().to_owned(),
+        Precision::Bf16 => format!("{}, bf16 {}", kernels::isa_in_use(), kernels::bf16_in_use()),
     }
 }
 

@@ -20,7 +20,7 @@ use crate::recipe::length::Length;
 use crate::run::recorded::RunBeginning;
 use crate::run::run_changes::ResumeMode;
 use crate::training::step_error::StepError;
-use crate::training::step_share::GradientSum;
+use crate::training::step_share::{GradientSum, StepShare};
 
 /// Default interval between checkpoints.
 pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(5 * 60);
@@ -162,11 +162,12 @@ impl RunSettings {
         }
     }
 
-    /// Refuses what several ranks cannot share.
+    /// Refuses what several ranks cannot share, such as fewer micro-batches of a step than there are ranks.
     ///
     /// # Errors
-    /// [`StepError::BudgetOfRanks`].
-    pub(crate) fn check_ranks(&self) -> Result<(), TrainError> {
+    /// [`StepError::BudgetOfRanks`], [`StepError::Ranks`].
+    pub(crate) fn check_ranks(&self, micro_batches: usize) -> Result<(), TrainError> {
+        StepShare::new(self.ranks.clone(), micro_batches, self.sum)?;
         match self.budget.is_some() && !self.ranks.is_alone() {
             true => Err(StepError::BudgetOfRanks { ranks: self.ranks.size() }.into()),
             false => Ok(()),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::prelude::*;
-use convnext_data::{Batch, DataError};
+use convnext_data::Batch;
 use convnext_distributed::Ranks;
 use convnext_io::{IoError, NamedArray, TRAINING_PREFIX, check_names};
 use convnext_nn::{for_each_parameter, tensor_shapes};
@@ -83,12 +83,12 @@ impl<M: Module> Learner<M> {
     pub fn step<B: Batch>(
         &mut self,
         learning_rate: f64,
-        batches: impl Iterator<Item = Result<B, DataError>>,
+        batches: impl Iterator<Item = Result<B, TrainError>>,
         loss: impl Fn(&M, B) -> Result<Loss, TrainError>,
     ) -> Result<StepOutput, TrainError> {
         let rules = self.optimizer.rules();
-        let micro_batch = |batch: Result<B, DataError>| {
-            let batch = self.share.together(batch.map_err(TrainError::from))?;
+        let micro_batch = |batch: Result<B, TrainError>| {
+            let batch = self.share.together(batch)?;
             let images = batch.len();
             let found = loss(self.model(), batch)?;
             let values = self.share.together(found.values())?;

@@ -40,8 +40,10 @@ impl<J: Job> Prepared<J> {
     /// Any [`TrainError`] about settings, weights, images and the folder of a resumed run.
     pub(crate) fn new(job: J, settings: RunSettings, device: &Device) -> Result<Self, TrainError> {
         let ranks = settings.ranks.clone();
-        let checked =
-            job.check().and_then(|()| settings.check_ranks()).and_then(|()| check_model(&job, device));
+        let checked = job
+            .check()
+            .and_then(|()| settings.check_ranks(job.training().accumulate))
+            .and_then(|()| check_model(&job, device));
         let block_remarks = meet(&ranks, checked)?;
         // What rank 0 alone knows: the run folder, and the memory that counts.
         let begun = ranks.from_first(|| settings.begun_with())?;

@@ -22,6 +22,7 @@ use crate::training::job::{Job, ModelOf};
 use crate::training::learner::Learner;
 use crate::training::observer::Observer;
 use crate::training::prepared::Prepared;
+use crate::training::step_error::StepError;
 use crate::training::training_loop::train;
 use crate::training::training_plan::TrainingPlan;
 use crate::weights::{StartParts, start_from_with};
@@ -52,7 +53,7 @@ pub fn run_training<J: Job>(
     let announcement = prepared.announcement(device)?;
     let Prepared { job, settings, setup, preprocessing, .. } = prepared;
     let resolved = Resolved::new(&job, preprocessing.clone(), job.images()).measured_on(job.validation());
-    check_start(ranks, &meet(ranks, in_toml(&resolved))?)?;
+    check_start(&settings, &meet(ranks, in_toml(&resolved))?)?;
     let (mut run, finished) = open_folder(&settings, &resolved)?;
     if let Some(summary) = finished {
         observer.start(&finished_in_words(&summary));
@@ -96,6 +97,10 @@ fn open_folder(
 /// tensors of the weights.
 pub fn plan_training<J: Job>(job: J, device: &Device) -> Result<TrainingPlan, TrainError> {
     let mut settings = job.settings().clone();
+    if !settings.ranks.is_alone() {
+        let ranks = settings.ranks.size();
+        return Err(StepError::PlanOfRanks { ranks }.into());
+    }
     if matches!(settings.cache, Cache::Folder(_)) {
         settings.cache = Cache::Off;
     }

@@ -35,4 +35,12 @@ pub enum StepError {
         /// Number of ranks.
         ranks: usize,
     },
+    /// A training of several ranks was only to be planned.
+    #[error(
+        "--dry-run times the steps of one process, but {ranks} ranks share the job; start it without a launcher"
+    )]
+    PlanOfRanks {
+        /// Number of ranks.
+        ranks: usize,
+    },
 }

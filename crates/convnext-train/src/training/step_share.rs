@@ -1,15 +1,13 @@
 //! The micro-batches of a step, shared by the ranks of a job.
 
 use convnext_distributed::{OrderedSum, Ranks};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::error::TrainError;
 use crate::optimization::gradient_layout::GradientLayout;
-use crate::optimization::gradients::NamedGradients;
+use crate::run::meeting::gather;
 use crate::training::accumulation::{Accumulated, MicroBatch, MicroBatchReport, accumulate};
-use crate::training::losses::LossValues;
-use crate::training::observed::Observed;
-use crate::training::observed_values::ObservedValues;
+use crate::training::micro_batch_message::{MicroBatchMessage, said};
 use crate::training::step_error::StepError;
 
 /// Order in which the gradients of a step are added up over ranks.
@@ -80,7 +78,7 @@ impl StepShare {
             Err(TrainError::NotFinite { what }) => (None, Ok(Some(what))),
             Err(error) => (None, Err(error)),
         };
-        let not_finite = self.ranks.gather(said)?.into_iter().flatten().next();
+        let not_finite = gather(&self.ranks, said)?.into_iter().flatten().next();
         match (own, not_finite) {
             (Some(own), None) => Ok(own),
             (_, what) => Err(TrainError::NotFinite { what: what.unwrap_or_default() }),
@@ -119,7 +117,7 @@ impl StepShare {
             let found = if self.ranks.rank() < count { micro_batches.next().transpose() } else { Ok(None) };
             let (own, said) = said(layout, found);
             let own = own.map(|gradients| layout.flatten(gradients)).unwrap_or_else(|| layout.nothing());
-            for (rank, message) in self.ranks.gather(said)?.into_iter().take(count).enumerate() {
+            for (rank, message) in gather(&self.ranks, said)?.into_iter().take(count).enumerate() {
                 reports.push(self.counted(rank, message.report(layout, &mut is_present)?));
             }
             sum.add(&own, count);
@@ -139,8 +137,8 @@ impl StepShare {
             let Some(gradients) = gradients else { break };
             sum.iter_mut().zip(layout.flatten(gradients)).for_each(|(sum, value)| *sum += value);
         }
-        let messages: Result<Vec<Message>, TrainError> = messages.into_iter().collect();
-        let mut of_ranks: Vec<_> = self.ranks.gather(messages)?.into_iter().map(Vec::into_iter).collect();
+        let messages: Result<Vec<MicroBatchMessage>, TrainError> = messages.into_iter().collect();
+        let mut of_ranks: Vec<_> = gather(&self.ranks, messages)?.into_iter().map(Vec::into_iter).collect();
         let (mut reports, mut is_present) = (Vec::new(), vec![false; layout.tensors()]);
         for number in 0..self.micro_batches {
             let rank = number % self.ranks.size();
@@ -150,64 +148,12 @@ impl StepShare {
         self.ranks.all_reduce_sum(&mut sum);
         Ok(Accumulated::of(layout.named(&sum, &is_present), reports))
     }
-}
 
-impl StepShare {
     /// A report as it counts: ranks that are synchronised observe one batch together, of which rank 0 tells.
     fn counted(&self, rank: usize, report: MicroBatchReport) -> MicroBatchReport {
         match self.is_synchronised && rank > 0 {
             true => MicroBatchReport { observed: Vec::new(), ..report },
             false => report,
         }
-    }
-}
-
-/// What a rank tells the others of a micro-batch; nothing where it has none.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Message {
-    loss: LossValues,
-    observed: Vec<ObservedValues>,
-    images: usize,
-    /// Places in the layout of parameters without a gradient.
-    missing: Vec<usize>,
-    /// Name of a loss that is not finite.
-    not_finite: Option<String>,
-}
-
-/// A micro-batch as its gradients and its message. A loss that is not finite is no failure of the rank, but of the training.
-fn said(
-    layout: &GradientLayout,
-    found: Result<Option<MicroBatch>, TrainError>,
-) -> (Option<NamedGradients>, Result<Message, TrainError>) {
-    let MicroBatch { gradients, report } = match found {
-        Ok(Some(found)) => found,
-        Ok(None) => return (None, Ok(Message::default())),
-        Err(TrainError::NotFinite { what }) => {
-            return (None, Ok(Message { not_finite: Some(what), ..Message::default() }));
-        }
-        Err(error) => return (None, Err(error)),
-    };
-    let MicroBatchReport { loss, observed, images } = report;
-    let missing = layout.missing(&gradients);
-    let observed = observed.into_iter().map(ObservedValues::from).collect();
-    (Some(gradients), Ok(Message { loss, observed, images, missing, not_finite: None }))
-}
-
-impl Message {
-    /// The report of the micro-batch; marks the parameters that it has gradients of.
-    fn report(
-        self,
-        layout: &GradientLayout,
-        is_present: &mut [bool],
-    ) -> Result<MicroBatchReport, TrainError> {
-        if let Some(what) = self.not_finite {
-            return Err(TrainError::NotFinite { what });
-        }
-        for (place, is_present) in is_present.iter_mut().enumerate() {
-            *is_present |= self.missing.binary_search(&place).is_err();
-        }
-        let observed: Vec<Observed> =
-            self.observed.into_iter().map(|observed| observed.on(layout.device())).collect();
-        Ok(MicroBatchReport { loss: self.loss, observed, images: self.images })
     }
 }

@@ -171,6 +171,7 @@ fn pace_of_steps<T: Task>(
         step += 1;
         learner.replace(|model| task.before_step(model, number, total_steps));
         let rate = setup.schedule.learning_rate(number);
+        let batches = batches.map(|batch| batch.map_err(TrainError::from));
         let output = learner.step(rate, batches, |model, batch| task.loss(model, batch))?;
         Ok(output.images)
     })

@@ -157,16 +157,18 @@ impl<T: Task> Training<'_, T> {
         let Schedule { total_steps, .. } = self.setup.schedule;
         let learning_rate = self.setup.schedule.learning_rate(step);
         self.learner.replace(|model| self.task.before_step(model, step, total_steps));
-        let batches = batches.by_ref().take(self.share.own());
         let is_first = Cell::new(step == 0);
-        let output = self.learner.step(learning_rate, batches, |model, batch| {
+        // What is shown is written before ranks that are synchronised begin together.
+        let batches = batches.by_ref().take(self.share.own()).map(|batch| {
+            let batch = batch?;
             if is_first.take()
                 && let Some(images) = self.run.images()?
             {
                 self.task.show_batch(&batch, &images)?;
             }
-            self.task.loss(model, batch)
+            Ok::<_, TrainError>(batch)
         });
+        let output = self.learner.step(learning_rate, batches, |model, batch| self.task.loss(model, batch));
         let output = output.map_err(|error| self.diverged(error, step + 1))?;
         self.progress.step += 1;
         self.progress.learning_rate = Some(learning_rate);
@@ -230,28 +232,31 @@ impl<T: Task> Training<'_, T> {
 
     /// Writes a checkpoint of this moment; only of weights that are worth going on with.
     fn save(&mut self) -> Result<(), TrainError> {
+        // First: what follows is the same on all ranks then.
+        check_replicas(&self.setup.ranks, self.learner.model())?;
         self.learner.check_finite().map_err(|error| self.diverged(error, self.progress.step))?;
         self.progress.parameter_steps = self.learner.parameter_steps();
         self.share_corrupt()?;
         self.progress.seconds = self.seconds();
         self.progress.total_steps = self.setup.schedule.total_steps;
-        check_replicas(&self.setup.ranks, self.learner.model())?;
         let (learner, metadata, progress) = (&self.learner, self.task.metadata(), &mut self.progress);
         self.run.write(|run| run.record_checkpoint(learner, metadata, progress))?;
         self.saved_at = Instant::now();
         Ok(())
     }
 
-    /// Gives all ranks the names of the files that any of them could not read.
+    /// Gives all ranks the files that any of them could not read, of which the limit holds.
     fn share_corrupt(&mut self) -> Result<(), TrainError> {
-        let Self { setup, progress, .. } = self;
-        let found = setup.ranks.gather(Ok::<_, TrainError>(setup.loader.corrupt()))?;
-        let found: BTreeMap<String, CorruptFile> =
-            found.into_iter().flatten().map(|file| (file.name.clone(), file)).collect();
-        progress.corrupt = found.into_values().collect();
-        if !setup.ranks.is_alone() {
-            setup.loader.restore_corrupt(progress.corrupt.clone());
+        let (ranks, loader) = (&self.setup.ranks, &self.setup.loader);
+        let known = loader.corrupt();
+        if !ranks.is_alone() {
+            let found = ranks.gather(Ok::<_, TrainError>(known.clone()))?.into_iter().flatten();
+            let new: BTreeMap<String, CorruptFile> = found.map(|file| (file.name.clone(), file)).collect();
+            let is_new = |file: &CorruptFile| !known.iter().any(|known| known.name == file.name);
+            let reported = loader.report_corrupt(new.into_values().filter(is_new).collect());
+            meet(ranks, reported.map_err(TrainError::from))?;
         }
+        self.progress.corrupt = loader.corrupt();
         Ok(())
     }
 }

@@ -34,10 +34,7 @@ const PEAK_TIME: Duration = Duration::from_millis(300);
 pub(crate) fn run(arguments: &BenchArguments, launched: &Launched, quiet: bool) -> anyhow::Result<()> {
     let shared = SharedMachine::set_up(&arguments.machine, &arguments.ranks, launched, quiet)?;
     let (machine, ranks) = (&shared.machine, &shared.ranks);
-    arguments.activations.check(arguments.machine.precision)?;
-    if arguments.profile && !is_cpu(&machine.device) {
-        bail!("--profile tells the time of the CPU's kernels; leave it or --device out");
-    }
+    ranks.meet(check(arguments, machine))?;
     let communication = CommunicationClock::default();
     let Subject { step, macs } = ranks.meet(Subject::new(arguments, &shared, communication.of(ranks)))?;
     let timed = time_steps(arguments, machine, &communication, step)?;
@@ -48,6 +45,15 @@ pub(crate) fn run(arguments: &BenchArguments, launched: &Launched, quiet: bool) 
         return Ok(());
     }
     if arguments.json { print_json(&measurement) } else { print_text(&describe(&measurement)) }
+}
+
+/// Refuses what the device cannot do.
+fn check(arguments: &BenchArguments, machine: &Machine) -> anyhow::Result<()> {
+    arguments.activations.check(arguments.machine.precision)?;
+    if arguments.profile && !is_cpu(&machine.device) {
+        bail!("--profile tells the time of the CPU's kernels; leave it or --device out");
+    }
+    Ok(())
 }
 
 /// Takes the steps, a few before those that are timed, and measures the processor's peak before and after them.

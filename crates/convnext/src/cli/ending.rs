@@ -1,6 +1,9 @@
 //! The end of the program: what it says of an error, and the one place of its exit codes.
 
-use convnext::distributed::RankFailure;
+use std::thread;
+use std::time::Duration;
+
+use convnext::distributed::{Launch, RankFailure};
 use convnext::study::StudyError;
 use convnext::train::{Interruption, StepError, TrainError};
 use thiserror::Error;
@@ -20,14 +23,20 @@ const EXIT_FAILURE: u8 = 1;
 /// The same in a job of a launcher: launchers give 1 when a machine is lost, after which starting again helps.
 const EXIT_FAILURE_OF_JOB: u8 = 65;
 
+/// Time between two ranks that would say the same, and the number of the last turn: all are gone within seconds.
+const TURN: Duration = Duration::from_millis(300);
+const LAST_TURN: usize = 8;
+
 /// A study that was asked for its machine.
 #[derive(Debug, Error)]
 #[error("interrupted; go on with the same command and --resume")]
 pub(crate) struct Requeued;
 
 /// Says why the ranks of a job could not be joined, which each finds out by itself; the exit code.
-pub(crate) fn start_failed(error: &anyhow::Error) -> u8 {
-    print_progress(&format!("error: {error:#}"));
+pub(crate) fn start_failed(launch: Option<&Launch>, error: &anyhow::Error) -> u8 {
+    if launch.is_none_or(Launch::is_first) {
+        print_progress(&format!("error: {error:#}"));
+    }
     EXIT_FAILURE_OF_JOB
 }
 
@@ -54,6 +63,7 @@ pub(crate) fn end(launched: &Launched, error: &anyhow::Error) -> u8 {
     };
     let ranks = launched.ranks();
     if !ranks.is_alone() && !is_known_to_all(error) {
+        speak_in_turn(ranks.rank());
         print_progress(&format!("error: rank {} on {}: {error}", ranks.rank(), ranks.host()));
         ranks.abort(i32::from(code));
     }
@@ -62,6 +72,11 @@ pub(crate) fn end(launched: &Launched, error: &anyhow::Error) -> u8 {
         print_progress(&format!("{kind}{error}"));
     }
     exit_code(launched, code)
+}
+
+/// Waits a moment on all ranks but the first: where several meet the same fault, the first one to say so ends the others.
+pub(crate) fn speak_in_turn(rank: usize) {
+    thread::sleep(TURN * rank.min(LAST_TURN) as u32);
 }
 
 /// What the error of a training or a study that was asked to end says.

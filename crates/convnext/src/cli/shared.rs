@@ -10,6 +10,7 @@ use convnext::distributed::Ranks;
 use convnext::train::duration_in_words;
 use serde::{Deserialize, Serialize};
 
+use super::ending::speak_in_turn;
 use super::launched::Launched;
 use super::length::minutes_above_zero;
 use super::machine::{Machine, set_up};
@@ -81,7 +82,9 @@ impl SharedMachine {
 /// Ranks that end their job when they have not met for so long.
 fn watched(ranks: Ranks, timeout: Duration) -> Ranks {
     let place = format!("rank {} on {}", ranks.rank(), ranks.host());
+    let own = ranks.rank();
     ranks.watched(timeout, move |time| {
+        speak_in_turn(own);
         print_progress(&format!(
             "error: {place} has not met the others for {}, longer than --stall-timeout; one of them stands still, so the job \
              ends, and goes on with --resume",

@@ -17,7 +17,7 @@ use crate::cli::blocks::{arguments_of_blocks, arguments_of_changed_blocks};
 pub(super) type Argument = (&'static str, OsString);
 
 /// Flags and the keys that they are recorded under. A value is written as it was typed.
-const KEYS: [(&str, &str); 11] = [
+const KEYS: [(&str, &str); 12] = [
     ("--data", "data"),
     ("--init", "init"),
     ("--seed", "seed"),
@@ -29,6 +29,7 @@ const KEYS: [(&str, &str); 11] = [
     ("--patience", "patience"),
     ("--activations", "activations"),
     ("--precision", "precision"),
+    ("--sum", "sum"),
 ];
 
 /// Those of an autoencoder, but for the kind of its decoder.
@@ -54,6 +55,7 @@ pub(super) fn arguments_of(settings: &Table, init: Option<&OsStr>) -> anyhow::Re
         ("--ignore-orientation", is("orientation", "ignore")),
         ("--fast-decode", is_on(settings, "fast_decode")),
         ("--watch-features", is_on(settings, "watch_features")),
+        ("--sync-batch-norm", settings.contains_key("sync_batch_norm")),
     ];
     found.extend(switches.iter().filter(|(_, on)| *on).map(|(flag, _)| (*flag, OsString::new())));
     if is("freeze", "encoder") {
