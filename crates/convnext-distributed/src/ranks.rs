@@ -118,6 +118,22 @@ impl Ranks {
         first.ok_or_else(|| E::from(self.failure("rank 0 found nothing".into())))
     }
 
+    /// Checks that all ranks have the same value of something, such as a version; `advice` says what to do where they have not.
+    ///
+    /// # Errors
+    /// A [`RankFailure`] with the first rank that differs from rank 0, and in what.
+    pub fn check_same(&self, what: &str, own: &str, advice: &str) -> Result<(), RankFailure> {
+        if self.is_alone() {
+            return Ok(());
+        }
+        let all = self.gather(Ok::<_, RankFailure>((self.host(), own.to_owned())))?;
+        let (_, first) = &all[0];
+        let other = all.iter().enumerate().find(|(_, (_, own))| own != first);
+        let Some((rank, (host, own))) = other else { return Ok(()) };
+        let message = format!("its {what} is {own}, but {first} on rank 0; {advice}");
+        Err(RankFailure { rank, host: host.clone(), message })
+    }
+
     /// A failure of this rank.
     fn failure(&self, message: String) -> RankFailure {
         RankFailure { rank: self.rank(), host: self.host(), message }
@@ -178,6 +194,18 @@ mod tests {
         }
         let alone: Result<(), _> = Ranks::default().meet(Err(TestError::Missing("images")));
         assert_eq!(alone, Err(TestError::Missing("images")));
+    }
+
+    #[test]
+    fn the_first_rank_that_differs_is_named() {
+        let found = run_threads(4, |ranks| {
+            let own = if ranks.rank() < 2 { "0.1" } else { "0.2" };
+            [ranks.check_same("version", own, "install one"), ranks.check_same("data", "x", "copy it")]
+        });
+        for [version, data] in found {
+            let expected = "rank 2 on thread 2: its version is 0.2, but 0.1 on rank 0; install one";
+            assert_eq!((version.unwrap_err().to_string().as_str(), data), (expected, Ok(())));
+        }
     }
 
     #[test]

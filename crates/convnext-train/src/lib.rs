@@ -70,6 +70,7 @@ pub use recipe::writing::{in_toml, recipe_of};
 pub use run::checkpoint::Best;
 pub use run::old_runs::in_current_form;
 pub use run::recorded::{config_file, read_config};
+pub use run::replicas::check_program;
 pub use run::run_changes::ResumeMode;
 pub use run::run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, Opened, RunFolder, WEIGHTS_FILE};
 pub use run::run_record::{MachineRecord, RUN_FILE, RunRecord};

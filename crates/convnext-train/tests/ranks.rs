@@ -7,13 +7,15 @@ mod toy;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use burn::module::{Param, ParamId};
 use burn::prelude::*;
 use convnext_core::Seed;
-use convnext_data::{Image, open_unlabelled};
+use convnext_data::{Batch, Image, open_unlabelled};
 use convnext_distributed::run_threads;
+use convnext_nn::tensor_values;
 use convnext_train::{
-    GradientSum, Length, NoopObserver, Observer, Ranks, ResumeMode, RunSettings, TrainError, TrainingRecipe,
-    run_training,
+    GradientSum, Learner, Length, Loss, NoopObserver, Observer, ParameterRules, Ranks, ResumeMode,
+    RunSettings, TrainError, TrainingRecipe, plan_training, run_training,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -204,4 +206,89 @@ fn files_that_any_rank_replaced_are_known_to_all() {
         (traces(&out), summary["corrupt"].clone())
     });
     assert!(one == three && one.1[0]["name"].as_str().unwrap().contains("50.png"), "{}", one.1);
+}
+
+/// Three parameters: one that every micro-batch learns from, one that only the second does, and one that none does.
+#[derive(Module, Debug)]
+struct Three {
+    always: Param<Tensor<1>>,
+    once: Param<Tensor<1>>,
+    never: Param<Tensor<1>>,
+}
+
+struct Numbered(usize);
+
+impl Batch for Numbered {
+    fn len(&self) -> usize {
+        1
+    }
+}
+
+/// The parameters after a step of three micro-batches, on each rank; `wrong` is one whose loss is not finite.
+fn step(ranks: usize, sum: GradientSum, wrong: Option<usize>) -> Vec<Result<[Vec<f32>; 3], TrainError>> {
+    run_threads(ranks, |ranks| {
+        let device = Device::flex().autodiff();
+        let of = |values: &[f32]| Tensor::<1>::from_floats(values, &device);
+        let parameter = || Param::initialized(ParamId::new(), of(&[0.1, -0.7, 3.0]).require_grad());
+        let model = Three { always: parameter(), once: parameter(), never: parameter() };
+        let recipe = TrainingRecipe { weight_decay: 0.5, ..recipe() };
+        let learner = Learner::new(model, &recipe, ParameterRules::of_recipe(&recipe));
+        let mut learner = learner.shared_by(ranks.clone(), 3, sum)?;
+        let own = (0..3).filter(|number| number % ranks.size() == ranks.rank());
+        let loss = |model: &Three, Numbered(number): Numbered| {
+            let factor = if wrong == Some(number) { f32::NAN } else { (number as f32 - 0.3) * 1e-3 };
+            let loss = (model.always.val() * of(&[factor, 1e5 * factor, -0.0])).sum();
+            Ok(Loss::from(if number == 1 { loss + model.once.val().sum() } else { loss }))
+        };
+        learner.step(0.01, own.map(|number| Ok(Numbered(number))), loss)?;
+        let Three { always, once, never } = learner.model();
+        Ok([always, once, never].map(|parameter| tensor_values(parameter.val().inner())))
+    })
+}
+
+#[test]
+fn gradients_that_some_ranks_miss_are_those_of_one_process() {
+    let expected = step(1, GradientSum::Ordered, None).remove(0).unwrap();
+    // Not even decayed.
+    assert_eq!(expected[2], [0.1, -0.7, 3.0]);
+    for ranks in [2, 3] {
+        let found = step(ranks, GradientSum::Ordered, None);
+        assert!(found.into_iter().all(|found| found.unwrap() == expected), "{ranks} ranks");
+        assert!(
+            step(ranks, GradientSum::Fast, None).into_iter().all(|found| found.unwrap()[2] == expected[2])
+        );
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_is_a_divergence_on_all_ranks() {
+    for sum in [GradientSum::Ordered, GradientSum::Fast] {
+        for wrong in 0..3 {
+            for found in step(2, sum, Some(wrong)) {
+                let error = found.unwrap_err();
+                assert!(matches!(&error, TrainError::NotFinite { what } if what.contains("NaN")), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_folder_that_is_used_is_refused_on_all_ranks() {
+    let (images, runs) = (images(), tempfile::tempdir().unwrap());
+    fs::write(runs.path().join("notes.txt"), "mine").unwrap();
+    for found in train(3, &Plan::new(images.path(), runs.path())) {
+        assert!(found.unwrap_err().to_string().starts_with("rank 0 on thread 0: "));
+    }
+}
+
+#[test]
+fn a_plan_of_several_ranks_is_refused() {
+    let images = images();
+    let found = run_threads(2, |ranks| {
+        let settings = RunSettings { ranks, ..RunSettings::new(images.path(), "unused") };
+        let training = TrainingRecipe { batch_size: 1, accumulate: 2, ..recipe() };
+        let images = open_unlabelled(images.path()).unwrap();
+        plan_training(AgreementJob { settings, training, images, fresh: vec![] }, &Device::flex())
+    });
+    assert!(found.into_iter().all(|found| found.unwrap_err().to_string().contains("--dry-run")));
 }

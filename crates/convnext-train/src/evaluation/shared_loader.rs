@@ -45,6 +45,9 @@ impl<S: Source> SharedLoader<S> {
         A: Serialize + DeserializeOwned,
         E: Display + From<TrainError> + From<RankFailure>,
     {
+        let list = || self.source().dataset().fingerprint().to_string();
+        let list = if self.ranks.is_alone() { String::new() } else { list() };
+        self.ranks.check_same("checksum of the list of images", &list, "give all ranks the same images")?;
         let (first, all) = (self.ranks.rank(), self.loader.batches_per_epoch());
         let mut batches = self.loader.batches(0, (first..all).step_by(self.ranks.size()));
         let compute_next = |_| {

@@ -12,7 +12,7 @@ use crate::error::TrainError;
 use crate::recipe::writing::in_toml;
 use crate::run::files::output;
 use crate::run::meeting::meet;
-use crate::run::replicas::check_start;
+use crate::run::replicas::{check_program, check_settings};
 use crate::run::resolved::Resolved;
 use crate::run::run_folder::{Opened, RunFolder, weights_of};
 use crate::run::run_record::RunRecord;
@@ -53,7 +53,8 @@ pub fn run_training<J: Job>(
     let announcement = prepared.announcement(device)?;
     let Prepared { job, settings, setup, preprocessing, .. } = prepared;
     let resolved = Resolved::new(&job, preprocessing.clone(), job.images()).measured_on(job.validation());
-    check_start(&settings, &meet(ranks, in_toml(&resolved))?)?;
+    check_program(ranks, settings.precision)?;
+    check_settings(ranks, &meet(ranks, in_toml(&resolved))?)?;
     let (mut run, finished) = open_folder(&settings, &resolved)?;
     if let Some(summary) = finished {
         observer.start(&finished_in_words(&summary));

@@ -93,15 +93,17 @@ impl From<LayerName> for EmbeddingLayer {
 pub(crate) fn run(arguments: &EmbedArguments, launched: &Launched, quiet: bool) -> anyhow::Result<()> {
     let shared = SharedMachine::set_up(&arguments.machine, &arguments.ranks, launched, quiet)?;
     let ranks = &shared.ranks;
-    let (embedder, images, mut writer) = shared.prepare(|| {
+    let (embedder, images, weights, mut writer) = shared.prepare(|| {
         let weights = arguments.weights.file()?;
         let embedder = embedder(arguments, &weights, &shared.machine)?;
         let images = open_images(&arguments.images)?;
-        let metadata = metadata(arguments, &embedder, checksum(&weights)?);
+        let weights = checksum(&weights)?;
+        let metadata = metadata(arguments, &embedder, weights);
         let create = || EmbeddingWriter::create(&arguments.out, embedder.width(), &metadata);
         let writer = ranks.is_first().then(create).transpose()?;
-        Ok((embedder, images, writer))
+        Ok((embedder, images, weights, writer))
     })?;
+    shared.check_weights(weights)?;
     let (batch_size, threads) = (arguments.batch_size, shared.machine.threads);
     let reading = arguments.decoding.reading(&arguments.images, batch_size, threads, arguments.strict);
     let reading = EvalLoaderConfig { ranks: ranks.clone(), ..reading };

@@ -21,6 +21,7 @@ pub(crate) use self::arguments::EvaluateArguments;
 use self::page::Measured;
 use self::percent::percents;
 use super::class_names;
+use super::embed::checksum;
 use super::finetune::share::check_share_is_used;
 use super::launched::Launched;
 use super::machine::Machine;
@@ -34,13 +35,17 @@ const HELD_OUT: f64 = 0.2;
 
 pub(crate) fn run(mut arguments: EvaluateArguments, launched: &Launched, quiet: bool) -> anyhow::Result<()> {
     let shared = &SharedMachine::set_up(&arguments.machine, &arguments.ranks, launched, quiet)?;
+    if !shared.ranks.is_alone() {
+        shared.check_weights(shared.prepare(|| checksum(&arguments.weights.file()?))?)?;
+    }
+    let sends_predictions = arguments.write_predictions.is_some();
     if !shared.ranks.is_first() {
         arguments.write_nothing();
     }
     let arguments = &arguments;
     let measured = match shared.prepare(|| Way::of(arguments))? {
         Way::Neighbours => by_neighbours(arguments, shared),
-        Way::Detection => detection::evaluate(arguments, shared),
+        Way::Detection => detection::evaluate(arguments, shared, sends_predictions),
         Way::Segmentation => segmentation::evaluate(arguments, shared),
         Way::MultiLabel => multi_label::evaluate(arguments, shared),
         Way::Head => by_head(arguments, shared),

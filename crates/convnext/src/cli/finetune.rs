@@ -14,7 +14,8 @@ use super::shared::SharedMachine;
 
 pub(crate) fn run(arguments: FinetuneArguments, launched: &Launched, quiet: bool) -> anyhow::Result<()> {
     let training = &arguments.training;
-    let shared = SharedMachine::set_up(&training.machine, &training.ranks, launched, quiet)?;
+    let shared =
+        SharedMachine::set_up(&training.machine, &training.ranks, launched, quiet)?.for_training()?;
     match arguments.task {
         TaskName::Classification | TaskName::MultiLabel => images::run(arguments, &shared),
         TaskName::Segment => masks::run(arguments, &shared),

@@ -84,7 +84,8 @@ impl From<EncoderName> for EncoderKind {
 
 pub(crate) fn run(arguments: PretrainArguments, launched: &Launched, quiet: bool) -> anyhow::Result<()> {
     let training = &arguments.training;
-    let shared = SharedMachine::set_up(&training.machine, &training.ranks, launched, quiet)?;
+    let shared =
+        SharedMachine::set_up(&training.machine, &training.ranks, launched, quiet)?.for_training()?;
     let (dry_run, device) = (training.length.dry_run, &shared.machine.device);
     let (mut job, images) = shared.prepare(|| plan(arguments, shared.machine.threads))?;
     job.run.ranks = shared.ranks.clone();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use convnext::core::counted;
 use convnext::distributed::Ranks;
-use convnext::train::duration_in_words;
+use convnext::train::{check_program, duration_in_words};
 use serde::{Deserialize, Serialize};
 
 use super::ending::speak_in_turn;
@@ -34,6 +34,8 @@ pub(crate) struct SharedMachine {
     /// `true` where progress is not shown.
     pub(crate) quiet: bool,
     is_launched: bool,
+    /// Caught from the beginning on.
+    signals: Option<Signals>,
 }
 
 impl SharedMachine {
@@ -60,7 +62,8 @@ impl SharedMachine {
                 log::warn!("{warning}");
             }
         }
-        Ok(Self { machine, ranks, quiet, is_launched: launched.is_launched() })
+        check_program(&ranks, machine.precision)?;
+        Ok(Self { machine, ranks, quiet, is_launched: launched.is_launched(), signals: None })
     }
 
     /// The work of each rank before they share any, such as opening the data: on rank 0 first, whose downloads and indices
@@ -69,12 +72,28 @@ impl SharedMachine {
         self.ranks.first_then_others(work)
     }
 
-    /// Shows a training, and ends it on signals.
-    pub(crate) fn progress(&self) -> anyhow::Result<TrainingProgress> {
-        Ok(TrainingProgress::new(self.quiet, self.ranks.meet(self.signals())?))
+    /// Checks that all ranks have the same weights, by the checksum of their file.
+    pub(crate) fn check_weights(&self, checksum: u32) -> anyhow::Result<()> {
+        let advice = "give all ranks the same file";
+        Ok(self.ranks.check_same("checksum of the weights", &checksum.to_string(), advice)?)
     }
 
-    fn signals(&self) -> anyhow::Result<Signals> {
+    /// Shows a training, and ends it on signals.
+    pub(crate) fn progress(&self) -> anyhow::Result<TrainingProgress> {
+        let signals = self.signals.clone().map_or_else(|| self.ranks.meet(self.catch()), Ok)?;
+        Ok(TrainingProgress::new(self.quiet, signals))
+    }
+
+    /// The same for a training, which a launcher may ask to save before it has begun: signals are kept until then. Without a
+    /// launcher they end the program as long as there is nothing to save.
+    pub(crate) fn for_training(mut self) -> anyhow::Result<Self> {
+        if self.is_launched {
+            self.signals = Some(self.ranks.meet(self.catch())?);
+        }
+        Ok(self)
+    }
+
+    fn catch(&self) -> anyhow::Result<Signals> {
         Ok(Signals::catch(self.is_launched)?)
     }
 }

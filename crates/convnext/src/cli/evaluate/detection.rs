@@ -22,8 +22,13 @@ use crate::cli::progress::image_bar;
 use crate::cli::results_file::ResultsFile;
 use crate::cli::shared::SharedMachine;
 
-/// Measures how well the objects of each class are found.
-pub(super) fn evaluate(arguments: &EvaluateArguments, shared: &SharedMachine) -> anyhow::Result<Measured> {
+/// Measures how well the objects of each class are found. Ranks that write no predictions send theirs to the one that does, if
+/// one does.
+pub(super) fn evaluate(
+    arguments: &EvaluateArguments,
+    shared: &SharedMachine,
+    sends_predictions: bool,
+) -> anyhow::Result<Measured> {
     let Machine { device, precision, .. } = &shared.machine;
     let (model, metadata, part, set) = shared.prepare(|| {
         check_flags(arguments)?;
@@ -38,16 +43,13 @@ pub(super) fn evaluate(arguments: &EvaluateArguments, shared: &SharedMachine) ->
         Some(rule) => Preprocessing { geometry: rule.geometry(SIDE_MULTIPLE), ..metadata.preprocessing },
     };
     let bar = image_bar(shared.quiet, set.len());
-    // Rank 0 writes for all.
-    let file = arguments.write_predictions.as_deref().filter(|_| shared.ranks.is_first());
-    let predictions = file.map(ResultsFile::new).transpose();
+    let predictions = arguments.write_predictions.as_deref().map(ResultsFile::new).transpose();
     let mut predictions = shared.ranks.meet(predictions)?;
     let loader =
         DetectionEvaluationSource::loader(set.clone(), preprocessing.clone(), &arguments.reading(shared))?;
-    let are_written = arguments.write_predictions.is_some();
     // With the numbers of the annotations, and as text, which ranks can send.
     let wanted = |index: usize, found: &[Detection]| -> Vec<String> {
-        let found = found.iter().filter(|_| are_written);
+        let found = found.iter().filter(|_| sends_predictions);
         let result = |found: &Detection| {
             CocoResult::new(found, set.image_id(index), set.category_id(found.class)).text()
         };

@@ -188,5 +188,7 @@ fn message(log: File) -> io::Result<String> {
     let error = text
         .rsplit_once("error: ")
         .map_or_else(|| text.lines().last().unwrap_or_default(), |(_, error)| error);
+    // What a launcher says of its job stands below a line of dashes.
+    let error = error.split("\n----").next().unwrap_or(error);
     Ok(error.split_whitespace().collect::<Vec<_>>().join(" "))
 }
