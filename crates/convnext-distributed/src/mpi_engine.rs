@@ -157,11 +157,11 @@ impl Collective for Processes {
     }
 
     fn all_gather(&self, own: &[f32], all: &mut [f32]) {
-        self.gather(own, all, |world, own, all| world.all_gather_into(own, all));
+        self.gather(own, all, CommunicatorCollectives::all_gather_into);
     }
 
     fn all_gather_bytes(&self, own: &[u8], all: &mut [u8]) {
-        self.gather(own, all, |world, own, all| world.all_gather_into(own, all));
+        self.gather(own, all, CommunicatorCollectives::all_gather_into);
     }
 
     fn all_reduce_sum(&self, values: &mut [f32]) {

@@ -92,14 +92,11 @@ fn interruption(error: &anyhow::Error) -> Option<Interruption> {
 /// `true` for errors that come to all ranks at once.
 fn is_known_to_all(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
+        use TrainError::{Diverged, Interrupted, Rank, Step};
+        // A rank's failure in an error of training stands for it, and so is none of its causes.
         let of_training = matches!(
             cause.downcast_ref(),
-            Some(
-                TrainError::Rank(_)
-                    | TrainError::Interrupted { .. }
-                    | TrainError::Diverged { .. }
-                    | TrainError::Step(StepError::Ranks { .. })
-            )
+            Some(Interrupted { .. } | Diverged { .. } | Rank(_) | Step(StepError::Ranks { .. }))
         );
         of_training || cause.is::<RankFailure>() || cause.is::<LaunchError>()
     })

@@ -6,10 +6,15 @@ use super::bench::Bench;
 
 /// Images of a red part on blue, whose masks say 0 and 1, with a line of 255 between; of odd sizes.
 pub(super) fn streets() -> Bench {
+    streets_of(6)
+}
+
+/// The same with so many images to train on.
+pub(super) fn streets_of(train: u32) -> Bench {
     let bench = Bench::new();
-    for (part, count) in [("train", 6), ("val", 2)] {
+    for (part, count) in [("train", train), ("val", 2)] {
         for number in 0..count {
-            let (width, height, border) = (70 + number, 66, 20 + 5 * number);
+            let (width, height, border) = (70 + number, 66, 20 + 5 * (number % 8));
             let image = RgbImage::from_fn(width, height, |x, y| {
                 let noise = ((x * 7 + y * 13 + number * 5) % 40) as u8;
                 if x < border { Rgb([180 + noise, 40, 40]) } else { Rgb([30, 50, 170 + noise]) }

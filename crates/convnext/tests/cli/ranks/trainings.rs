@@ -6,7 +6,7 @@ use std::fs;
 use safetensors::SafeTensors;
 
 use crate::cli::bench::Bench;
-use crate::cli::streets::streets;
+use crate::cli::streets::streets_of;
 
 /// Names of what a run writes whose bytes no number of ranks may change.
 const FILES: [&str; 5] = [
@@ -25,12 +25,12 @@ pub(super) const FINETUNE: &str = "finetune --data photos --model micro --recipe
 
 /// With batch norms, whose running statistics follow the micro-batches.
 pub(super) const SEGMENT: &str = "finetune --task segment --data streets --model micro --head-width 8 --image-size 32 \
-    --batch-size 1 --accumulate 12 --epochs 4 --set training.warmup_steps=0 --set from_scratch.warmup_steps=0 \
+    --batch-size 2 --accumulate 12 --epochs 4 --set training.warmup_steps=0 --set from_scratch.warmup_steps=0 \
     --checkpoint-every 0";
 
 /// A folder with the data of all of them.
 pub(super) fn data() -> Bench {
-    let bench = streets();
+    let bench = streets_of(24);
     bench.draw_classes("photos/train", 8);
     bench.draw_classes("photos/val", 3);
     bench
