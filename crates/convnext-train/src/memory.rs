@@ -10,7 +10,7 @@ use convnext_core::{
 use convnext_nn::{Activations, Precision, is_cpu};
 use sysinfo::System;
 
-use self::activation_values::{ActivationValues, BlockMemory};
+use self::activation_values::{ActivationValues, BlockMemory, product};
 use self::decoder_values::with_decoder;
 use crate::error::TrainError;
 use crate::recipe::finetune_recipe::FinetuneRecipe;
@@ -178,11 +178,6 @@ impl MemoryEstimate {
         let available = available.map(|bytes| format!(" ({} available)", bytes_in_words(bytes)));
         format!("needs about {} of memory{}", bytes_in_words(self.bytes), available.unwrap_or_default())
     }
-}
-
-/// A product, or the largest number if there is none so large.
-fn product(factors: &[u64]) -> u64 {
-    factors.iter().fold(1, |product, &factor| product.saturating_mul(factor))
 }
 
 /// The largest batch whose need fits into so many bytes; the need grows with the batch.

@@ -96,3 +96,8 @@ impl ActivationValues {
         self.saved.saturating_add(self.largest)
     }
 }
+
+/// A product, or the largest number if there is none so large.
+pub(super) fn product(factors: &[u64]) -> u64 {
+    factors.iter().fold(1, |product, &factor| product.saturating_mul(factor))
+}

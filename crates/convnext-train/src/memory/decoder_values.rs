@@ -2,8 +2,7 @@
 
 use convnext_core::{DecoderKind, FcmaeConfig, UNetLayout};
 
-use super::activation_values::{ActivationValues, BlockMemory};
-use super::product;
+use super::activation_values::{ActivationValues, BlockMemory, product};
 
 /// Tensors of its width that a transformer block saves for its gradient, in ordinary operations: norms, queries, keys and
 /// values, the residual stream, and those of four widths around the GELU. This and the next constant are fitted to measured
