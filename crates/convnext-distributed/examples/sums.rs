@@ -1,6 +1,7 @@
 //! Times the ordered sum against MPI's own all-reduce of as many values, in alternating pairs: `mpirun -n 2 sums VALUES PAIRS`.
-#![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program that measures")]
+#![allow(clippy::unwrap_used, reason = "a program that measures")]
 
+use std::io::{Write, stdout};
 use std::time::Instant;
 
 use convnext_distributed::{Mpi, OrderedSum, RankFailure, Ranks};
@@ -18,7 +19,8 @@ fn main() {
     let median = ratios[ratios.len() / 2];
     if ranks.is_first() {
         let [smallest, largest] = [ratios[0][2], ratios[ratios.len() - 1][2]];
-        println!(
+        let said = writeln!(
+            stdout(),
             "{} ranks, {values} values, {pairs} pairs: ordered sum {:.0} ms, all-reduce {:.0} ms, ratio {:.3} ({smallest:.3} to \
              {largest:.3})",
             ranks.size(),
@@ -26,6 +28,7 @@ fn main() {
             1e3 * median[1],
             median[2],
         );
+        said.unwrap();
     }
 }
 
@@ -45,10 +48,9 @@ fn time_pair(ranks: &Ranks, gradient: &[f32], pair: usize) -> [f64; 3] {
     for first in [pair % 2, 1 - pair % 2] {
         ranks.meet(Ok::<_, RankFailure>(())).unwrap();
         let clock = Instant::now();
-        if first == 0 {
-            ordered()
-        } else {
-            reduced()
+        match first {
+            0 => ordered(),
+            _ => reduced(),
         }
         seconds[first] = clock.elapsed().as_secs_f64();
     }

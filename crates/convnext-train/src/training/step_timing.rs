@@ -170,8 +170,7 @@ fn pace_of_steps<T: Task>(
         let number = step.min(total_steps.saturating_sub(1));
         step += 1;
         learner.replace(|model| task.before_step(model, number, total_steps));
-        let rate = setup.schedule.learning_rate(number);
-        let batches = batches.map(|batch| batch.map_err(TrainError::from));
+        let (rate, batches) = (setup.schedule.learning_rate(number), batches.map(|batch| Ok(batch?)));
         let output = learner.step(rate, batches, |model, batch| task.loss(model, batch))?;
         Ok(output.images)
     })
