@@ -19,8 +19,9 @@ use arrows::rows::{RESERVED, ROWS, Row, row};
 /// The one crate with `unsafe` code.
 const UNSAFE_CRATE: &str = "convnext-kernels";
 
-/// The folders that print, under `crates/`.
-const PRINTING_FOLDERS: [&str; 2] = ["convnext/src", "convnext/examples"];
+/// The folders that print, under `crates/`. The last two hold programs that `mpirun` starts.
+const PRINTING_FOLDERS: [&str; 4] =
+    ["convnext/src", "convnext/examples", "convnext-distributed/examples", "convnext-distributed/tests"];
 
 // Spelled in two parts, so that this file does not contain what it looks for.
 const UNSAFE_LINT: &str = concat!("unsafe", "_code");
