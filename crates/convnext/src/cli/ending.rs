@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use convnext::distributed::{Launch, RankFailure};
 use convnext::study::StudyError;
-use convnext::train::{Interruption, StepError, TrainError};
+use convnext::train::{Interruption, TrainError};
 use thiserror::Error;
 
 use super::launched::{LaunchError, Launched};
@@ -24,8 +24,8 @@ const EXIT_FAILURE: u8 = 1;
 const EXIT_FAILURE_OF_JOB: u8 = 65;
 
 /// Time between two ranks that would say the same, and the number of the last turn: all are gone within seconds.
-const TURN: Duration = Duration::from_millis(300);
-const LAST_TURN: usize = 8;
+const TURN: Duration = Duration::from_millis(600);
+const LAST_TURN: usize = 4;
 
 /// A study that was asked for its machine.
 #[derive(Debug, Error)]
@@ -94,10 +94,8 @@ fn is_known_to_all(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         use TrainError::{Diverged, Interrupted, Rank, Step};
         // A rank's failure in an error of training stands for it, and so is none of its causes.
-        let of_training = matches!(
-            cause.downcast_ref(),
-            Some(Interrupted { .. } | Diverged { .. } | Rank(_) | Step(StepError::Ranks { .. }))
-        );
+        let of_training =
+            matches!(cause.downcast_ref(), Some(Interrupted { .. } | Diverged { .. } | Rank(_) | Step(_)));
         of_training || cause.is::<RankFailure>() || cause.is::<LaunchError>()
     })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::job::{Job, NETWORKS};
-use super::trainings::{PRETRAIN, check_newest_checkpoint, data};
+use super::trainings::{PRETRAIN, SEGMENT, check_newest_checkpoint, data};
 use crate::cli::bench::Bench;
 
 /// A training that does not end by itself.
@@ -70,6 +70,13 @@ fn errors_of_all_ranks_are_said_once() {
         ("report run", 2, "--threads"),
         ("quickstart --out run", 65, "without a launcher"),
         (&PRETRAIN.replace("--accumulate 12", "--accumulate 2 --out run"), 65, "--accumulate"),
+        (&format!("{PRETRAIN} --dry-run --out run"), 65, "--dry-run"),
+        (&format!("{PRETRAIN} --out streets"), 65, "streets"),
+        (
+            &SEGMENT.replace("--accumulate 12", "--accumulate 4 --sync-batch-norm --out run"),
+            65,
+            "multiple of the ranks",
+        ),
     ] {
         let mut job = Job::start(&bench, 3, NETWORKS[0], line);
         assert_eq!(job.finish().code(), Some(code), "{line}: {}", job.said());

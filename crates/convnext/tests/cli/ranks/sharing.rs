@@ -103,3 +103,16 @@ fn a_study_has_the_same_results_with_a_launcher() {
         assert!(read("alone") == read("launched"), "{weights}");
     }
 }
+
+#[test]
+fn synchronised_batch_norms_belong_to_a_number_of_ranks() {
+    let bench = data();
+    let line = format!("{SEGMENT} --sync-batch-norm --out run");
+    let mut job = Job::start(&bench, 2, NETWORKS[0], &line);
+    assert_eq!(job.finish().code(), Some(0), "{}", job.said());
+    let config = String::from_utf8(bench.read("run/config.toml")).unwrap();
+    assert!(config.contains("sync_batch_norm = 2"), "{config}");
+    let mut job = Job::start(&bench, 3, NETWORKS[0], &format!("{line} --resume"));
+    assert_eq!(job.finish().code(), Some(65), "{}", job.said());
+    assert!(job.said().contains("sync_batch_norm was 2, is 3"), "{}", job.said());
+}
