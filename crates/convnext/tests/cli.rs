@@ -6,6 +6,8 @@
 
 mod cli {
     mod bench;
+    mod cells;
+    mod colours;
     mod images;
     mod streets;
     mod weights;

@@ -7,6 +7,8 @@
 
 mod cli {
     mod bench;
+    mod cells;
+    mod colours;
     mod images;
     mod ranks;
     mod streets;

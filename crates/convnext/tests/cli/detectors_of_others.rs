@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use predicates::str::contains;
 use serde_json::Value;
 
-use super::detecting::{TRAIN, cells};
+use super::cells::cells;
+use super::detecting::TRAIN;
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../convnext-io/tests/fixtures/detectors").join(name)

@@ -4,29 +4,8 @@ use predicates::prelude::*;
 use predicates::str::contains;
 use serde_json::Value;
 
-use super::bench::Bench;
+use super::colours::colours;
 use super::images::CLASSES;
-
-/// Images whose red, green and blue are bright or dark; those that are bright are their classes.
-fn bench() -> Bench {
-    let bench = Bench::new();
-    bench.make_folder("photos");
-    let mut rows = String::from("path,label,split\n");
-    for number in 0..64_u32 {
-        let bright: Vec<usize> = (0..3).filter(|colour| number >> colour & 1 == 1).collect();
-        let pixel = |x: u32, y: u32| {
-            let shade = (7 * x + 11 * y + 13 * number) % 60;
-            let level = |colour| (shade + if bright.contains(&colour) { 170 } else { 20 }) as u8;
-            image::Rgb([0, 1, 2].map(level))
-        };
-        image::RgbImage::from_fn(32, 32, pixel).save(bench.path(&format!("photos/{number:02}.png"))).unwrap();
-        let names: Vec<&str> = bright.iter().rev().map(|&colour| ["red", "green", "blue"][colour]).collect();
-        let split = if number < 48 { "train" } else { "val" };
-        rows += &format!("{number:02}.png,{},{split}\n", names.join(if number % 3 == 0 { "|" } else { ";" }));
-    }
-    bench.write("labels.csv", rows);
-    bench
-}
 
 const FINETUNE: &str = "finetune --task multi-label --data photos --labels labels.csv --model micro --image-size 32 \
                         --stem-stride 1 --batch-size 8";
@@ -37,7 +16,7 @@ fn of_colour<'a>(list: &'a Value, colour: &str) -> &'a Value {
 
 #[test]
 fn a_image_has_each_of_its_classes() {
-    let bench = bench();
+    let bench = colours();
     let said = bench.succeed(&format!("{FINETUNE} --epochs 12 --lr 0.004 --out run"));
     assert!(said.contains("mean average precision") && said.contains("--labels labels.csv"), "{said}");
 
@@ -71,7 +50,7 @@ fn a_image_has_each_of_its_classes() {
 
 #[test]
 fn the_other_commands_know_what_the_weights_are() {
-    let bench = bench();
+    let bench = colours();
     bench.succeed(&format!("{FINETUNE} --steps 2 --out run"));
     let weights = "run/weights.safetensors";
     let contents = bench.json(&format!("inspect {weights} --json"));
@@ -107,7 +86,7 @@ fn the_other_commands_know_what_the_weights_are() {
 
 #[test]
 fn what_makes_no_sense_is_refused() {
-    let bench = bench();
+    let bench = colours();
     bench.draw_classes("labelled", 3);
     let rest = "--model micro --image-size 32 --stem-stride 1 --out x";
     let multi = format!("finetune --task multi-label --data photos {rest}");
@@ -142,7 +121,7 @@ fn what_makes_no_sense_is_refused() {
 
 #[test]
 fn empty_labels_of_a_test_count_and_rare_classes_are_learned() {
-    let bench = bench();
+    let bench = colours();
     let rest = "--model micro --image-size 32 --stem-stride 1 --batch-size 8 --steps 1";
     bench.write("test.csv", bench.read_text("labels.csv").replace(",val\n", ",test\n"));
     bench.succeed(&format!("finetune --task multi-label --data photos --labels test.csv {rest} --out run"));

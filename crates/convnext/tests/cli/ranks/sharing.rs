@@ -1,8 +1,10 @@
 //! Work that ranks share has the bits of one process.
 
 use super::job::{Job, NETWORKS};
-use super::trainings::{FINETUNE, PRETRAIN, SEGMENT, check_same, data};
+use super::trainings::{DETECT, FINETUNE, MULTI_LABEL, PRETRAIN, SEGMENT, check_same, data};
 use crate::cli::bench::{Bench, convnext};
+use crate::cli::cells::cells;
+use crate::cli::colours::colours;
 
 /// Numbers of ranks; not all of them divide the twelve micro-batches evenly among the machine's cores.
 const SIZES: [usize; 5] = [1, 2, 3, 4, 6];
@@ -32,6 +34,16 @@ fn a_finetuning_has_the_bits_of_one_process() {
 #[test]
 fn a_segmentation_has_the_bits_of_one_process() {
     check_training(&data(), SEGMENT);
+}
+
+#[test]
+fn a_detection_has_the_bits_of_one_process() {
+    check_training(&cells(), DETECT);
+}
+
+#[test]
+fn several_classes_of_an_image_have_the_bits_of_one_process() {
+    check_training(&colours(), MULTI_LABEL);
 }
 
 #[test]

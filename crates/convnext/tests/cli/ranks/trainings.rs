@@ -28,7 +28,16 @@ pub(super) const SEGMENT: &str = "finetune --task segment --data streets --model
     --batch-size 2 --accumulate 12 --epochs 4 --set training.warmup_steps=0 --set from_scratch.warmup_steps=0 \
     --checkpoint-every 0";
 
-/// A folder with the data of all of them.
+/// On `cells`: the last image has no objects, so that some gradients are missing.
+pub(super) const DETECT: &str = "finetune --task detect --data cells --model micro --head-width 16 --box-width 32 --image-size 64 \
+    --regions 32 --batch-size 1 --accumulate 6 --epochs 3 --set training.warmup_steps=0 --set from_scratch.warmup_steps=0 \
+    --checkpoint-every 0";
+
+/// On `colours`.
+pub(super) const MULTI_LABEL: &str = "finetune --task multi-label --data photos --labels labels.csv --model micro --recipe plain \
+    --image-size 32 --stem-stride 1 --batch-size 2 --accumulate 12 --epochs 2 --checkpoint-every 0";
+
+/// A folder with the data of the others.
 pub(super) fn data() -> Bench {
     let bench = streets_of(24);
     bench.draw_classes("photos/train", 8);
