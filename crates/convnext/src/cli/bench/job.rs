@@ -85,29 +85,32 @@ impl JobSpeed {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use convnext::distributed::run_threads;
 
     use super::*;
 
     #[test]
-    fn waiting_for_others_is_communication() {
+    fn operations_count_as_communication() {
         let found = run_threads(2, |ranks| {
             let clock = CommunicationClock::default();
             let ranks = clock.of(&ranks);
-            let start = Instant::now();
-            // Rank 1 computes for the whole step, rank 0 waits for it.
-            std::thread::sleep(Duration::from_millis(if ranks.is_first() { 0 } else { 200 }));
+            let before = clock.seconds();
             ranks.all_gather_bytes(&[1], &mut [0; 2]);
-            let communication = clock.seconds();
-            JobSpeed::of(&ranks, 10.0, communication, start.elapsed().as_secs_f64()).unwrap().unwrap()
+            [before, clock.seconds()]
+        });
+        assert!(found.iter().all(|[before, after]| *before == 0.0 && *after > 0.0), "{found:?}");
+    }
+
+    #[test]
+    fn the_speed_of_a_job_is_that_of_all_ranks() {
+        let found = run_threads(2, |ranks| {
+            let communication = if ranks.is_first() { 1.5 } else { 0.5 };
+            JobSpeed::of(&ranks, 10.0, communication, 4.0).unwrap().unwrap()
         });
         assert_eq!(found[0], found[1]);
-        let JobSpeed { ranks, images_per_second, share_of_communication, efficiency, .. } = found[0];
-        assert_eq!((ranks, images_per_second), (2, 20.0));
-        assert!((0.4..0.6).contains(&share_of_communication), "{share_of_communication}");
-        assert_eq!(efficiency, 1.0 - share_of_communication);
+        let JobSpeed { ranks, ref hosts, images_per_second, share_of_communication, efficiency } = found[0];
+        assert_eq!((ranks, images_per_second, share_of_communication, efficiency), (2, 20.0, 0.25, 0.75));
+        assert_eq!(*hosts, ["thread 0", "thread 1"]);
         assert_eq!(JobSpeed::of(&Ranks::default(), 1.0, 0.0, 1.0).unwrap(), None);
     }
 }
