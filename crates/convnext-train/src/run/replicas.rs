@@ -63,7 +63,8 @@ pub(crate) fn check_replicas<M: Module>(ranks: &Ranks, model: &M) -> Result<(), 
     let mut hash = Xxh3::new();
     for_each_parameter(model, |parameter| {
         hash.update(parameter.name().as_bytes());
-        tensor_values(parameter.values()).iter().for_each(|value| hash.update(&value.to_le_bytes()));
+        let values = tensor_values(parameter.values());
+        hash.update(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
     });
     let all = ranks.gather(Ok::<_, TrainError>((ranks.host(), hash.digest())))?;
     let found = all.iter().enumerate().find(|(_, (_, hash))| *hash != all[0].1);

@@ -30,7 +30,7 @@ impl GradientSum {
 }
 
 /// Part of a rank in the steps of a training: micro-batch m of a step belongs to rank m modulo R, in round m / R.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct StepShare {
     pub(crate) ranks: Ranks,
     /// Micro-batches of a step, of all ranks.
@@ -38,6 +38,18 @@ pub(crate) struct StepShare {
     pub(crate) sum: GradientSum,
     /// Ranks meet within the loss of a micro-batch: [`crate::Task::is_synchronised`].
     pub(crate) is_synchronised: bool,
+}
+
+impl Default for StepShare {
+    /// The whole of steps of one micro-batch.
+    fn default() -> Self {
+        Self {
+            ranks: Ranks::default(),
+            micro_batches: 1,
+            sum: GradientSum::default(),
+            is_synchronised: false,
+        }
+    }
 }
 
 impl StepShare {
