@@ -4,13 +4,12 @@ use std::fmt::Display;
 
 use burn::prelude::*;
 use convnext_data::class_colours;
-use convnext_train::{BestAndWorst, RankFailure, SharedLoader, TrainError};
+use convnext_train::{BestAndWorst, RankFailure, SharedLoader, ShownPictures, TrainError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::detect_options::DetectOptions;
 use crate::detection::Detection;
-use crate::evaluation::comparisons::DetectionComparisons;
 use crate::evaluation::detection_evaluation::{DetectedSample, DetectionEvaluation};
 use crate::evaluation::measured_image::{DetectionMeasures, MeasuredImage};
 use crate::evaluation::scorer::DetectionScorer;
@@ -34,7 +33,7 @@ pub fn evaluate_detection<T, E>(
     options: &DetectOptions,
     mut wanted: impl FnMut(usize, &[Detection]) -> T,
     mut each: impl FnMut(T) -> Result<(), E>,
-) -> Result<(DetectionEvaluation, DetectionComparisons), E>
+) -> Result<(DetectionEvaluation, ShownPictures), E>
 where
     T: Serialize + DeserializeOwned,
     E: Display + From<TrainError> + From<RankFailure>,
@@ -75,8 +74,8 @@ where
         scorer.add(index, measured);
         Ok(())
     })?;
-    let [of_best, of_worst] = own_pictures.of_all_ranks(&shown, loader.ranks())?;
+    let pictures = own_pictures.of_all_ranks(&shown, loader.ranks())?;
     let [best, worst] = shown.into_lists();
     let result = DetectionEvaluation { best, worst, left_out: loader.corrupt(), ..scorer.finish() };
-    Ok((result, DetectionComparisons { best: of_best, worst: of_worst }))
+    Ok((result, pictures))
 }

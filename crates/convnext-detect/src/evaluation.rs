@@ -1,7 +1,6 @@
 //! Measures of a detector: COCO's average precision and recall, precision-recall curves, confusion, and errors of images.
 
 pub(crate) mod average_precision;
-pub(crate) mod comparisons;
 pub(crate) mod detection_evaluation;
 pub(crate) mod image_errors;
 pub(crate) mod matching;

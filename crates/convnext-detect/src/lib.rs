@@ -39,7 +39,6 @@ pub use detect_options::DetectOptions;
 pub use detection::Detection;
 pub use evaluate::{SHOWN_SCORE, evaluate_detection};
 pub use evaluation::average_precision::{DetectionScores, PrecisionRecall};
-pub use evaluation::comparisons::DetectionComparisons;
 pub use evaluation::detection_evaluation::{
     DetectedSample, DetectionClass, DetectionCurves, DetectionEvaluation,
 };

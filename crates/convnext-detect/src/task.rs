@@ -90,7 +90,7 @@ impl Task for DetectTask {
         image_folder: Option<&Path>,
     ) -> Result<ValidationResult, TrainError> {
         let Some(images) = &self.validation else { return Ok(ValidationResult::default()) };
-        let (mut result, comparisons) = evaluate_detection(
+        let (mut result, pictures) = evaluate_detection(
             (model, &self.device),
             images,
             &self.options,
@@ -98,7 +98,7 @@ impl Task for DetectTask {
             |()| Ok::<(), TrainError>(()),
         )?;
         if let Some(folder) = image_folder {
-            comparisons.save(folder, &mut result)?;
+            pictures.save(folder, [&mut result.best, &mut result.worst], |sample| &mut sample.thumbnail)?;
         }
         Ok(result.into())
     }

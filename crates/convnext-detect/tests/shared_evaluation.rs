@@ -9,11 +9,11 @@ use burn::prelude::*;
 use convnext_core::{Geometry, MaskRcnnConfig, ModelConfig, Preprocessing, Seed, find_model};
 use convnext_data::{DetectionLayout, DetectionSet, Image, OnCorrupt, Orientation, open_detection};
 use convnext_detect::{
-    CocoResult, DetectOptions, DetectionComparisons, DetectionEvaluation, DetectionEvaluationSource,
-    MaskRcnn, SIDE_MULTIPLE, evaluate_detection,
+    CocoResult, DetectOptions, DetectionEvaluation, DetectionEvaluationSource, MaskRcnn, SIDE_MULTIPLE,
+    evaluate_detection,
 };
 use convnext_distributed::run_threads;
-use convnext_train::{EvalLoaderConfig, Ranks, TrainError};
+use convnext_train::{EvalLoaderConfig, Ranks, ShownPictures, TrainError};
 
 const SIDE: usize = 64;
 
@@ -43,7 +43,7 @@ fn any_number_of_ranks_measures_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let set = images(folder.path());
     assert_eq!(set.len(), 13);
-    let find = |ranks: &Ranks| -> (DetectionEvaluation, DetectionComparisons, Vec<String>) {
+    let find = |ranks: &Ranks| -> (DetectionEvaluation, ShownPictures, Vec<String>) {
         let device = Device::flex();
         let config = ModelConfig { classes: 1, ..find_model("micro").unwrap().config() };
         let head = MaskRcnnConfig { head_width: 8, box_width: 12, masks: true, ..MaskRcnnConfig::PAPER };

@@ -1,10 +1,7 @@
 //! Evaluation of a segmentation network.
 
-use std::path::Path;
-
 use burn::prelude::*;
-use convnext_data::Image;
-use convnext_train::{BestAndWorst, SharedLoader, TrainError};
+use convnext_train::{BestAndWorst, SharedLoader, ShownPictures, TrainError};
 
 use crate::confusion::ConfusionMatrix;
 use crate::evaluation::{SegmentationEvaluation, SegmentedSample};
@@ -13,18 +10,9 @@ use crate::inference::{InferenceOptions, segment};
 use crate::pictures::comparison;
 use crate::upernet::UperNet;
 
-/// Comparisons of truth and prediction for the best and the worst images of an evaluation, in their order.
-#[derive(Debug, Default)]
-pub struct Comparisons {
-    /// Of [`SegmentationEvaluation::best`].
-    pub best: Vec<Image>,
-    /// Of [`SegmentationEvaluation::worst`].
-    pub worst: Vec<Image>,
-}
-
 /// Measures a network on every image of a loader, whose classes are those of the network; its ranks share them, and all get the
-/// results. Predictions are compared at the
-/// size of the label maps. `colours` show the classes; `progress` is told how many images are done.
+/// results, with pictures of truth beside prediction. Predictions are compared at the size of the label maps. `colours` show the
+/// classes; `progress` is told how many images are done.
 ///
 /// # Errors
 /// What reading the images reports, and those of [`segment`].
@@ -34,7 +22,7 @@ pub fn evaluate_segmentation(
     options: &InferenceOptions,
     colours: &[[u8; 3]],
     mut progress: impl FnMut(usize),
-) -> Result<(SegmentationEvaluation, Comparisons), TrainError> {
+) -> Result<(SegmentationEvaluation, ShownPictures), TrainError> {
     let (set, preprocessing) = (loader.source().set(), loader.source().preprocessing());
     // Of the images that this rank computed. Counts are whole numbers, so they are added up at the end in any order.
     let mut own_counts = ConfusionMatrix::new(network.0.config().classes);
@@ -65,29 +53,9 @@ pub fn evaluate_segmentation(
     for of_rank in loader.ranks().gather(Ok::<_, TrainError>(own_counts))? {
         counts.merge(&of_rank);
     }
-    let [of_best, of_worst] = own_pictures.of_all_ranks(&shown, loader.ranks())?;
+    let pictures = own_pictures.of_all_ranks(&shown, loader.ranks())?;
     let [best, worst] = shown.into_lists();
     let result = SegmentationEvaluation::new(images, &counts, set.classes());
     let result = SegmentationEvaluation { best, worst, left_out: loader.corrupt(), ..result };
-    Ok((result, Comparisons { best: of_best, worst: of_worst }))
-}
-
-impl Comparisons {
-    /// Writes the images into a folder, as `best-01.png` and so on, and their paths from the run folder into the result.
-    ///
-    /// # Errors
-    /// [`TrainError::Data`] when one cannot be written.
-    pub fn save(&self, folder: &Path, result: &mut SegmentationEvaluation) -> Result<(), TrainError> {
-        let parent = folder.file_name().unwrap_or_default().to_string_lossy();
-        for (name, images, samples) in
-            [("best", &self.best, &mut result.best), ("worst", &self.worst, &mut result.worst)]
-        {
-            for (number, (image, sample)) in (1..).zip(images.iter().zip(samples)) {
-                let file = format!("{name}-{number:02}.png");
-                image.save_png(&folder.join(&file))?;
-                sample.thumbnail = Some(format!("{parent}/{file}"));
-            }
-        }
-        Ok(())
-    }
+    Ok((result, pictures))
 }

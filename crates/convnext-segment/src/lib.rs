@@ -39,7 +39,7 @@ pub use batch::SegmentationBatch;
 pub use batch_of_ranks::batch_of_ranks;
 pub use class_weights::class_weights;
 pub use confusion::{ConfusionMatrix, PixelScores};
-pub use evaluate::{Comparisons, evaluate_segmentation};
+pub use evaluate::evaluate_segmentation;
 pub use evaluation::{SegmentationClass, SegmentationEvaluation, SegmentedSample};
 pub use evaluation_source::EvaluationSource;
 pub use head_dropout::HeadDropout;

@@ -95,10 +95,10 @@ impl Task for SegmentTask {
     fn validate(&self, model: &UperNet, image_folder: Option<&Path>) -> Result<ValidationResult, TrainError> {
         let Some(images) = &self.validation else { return Ok(ValidationResult::default()) };
         let network = (model, &self.device);
-        let (mut result, comparisons) =
+        let (mut result, pictures) =
             evaluate_segmentation(network, images, &self.inference, &self.colours, |_| {})?;
         if let Some(folder) = image_folder {
-            comparisons.save(folder, &mut result)?;
+            pictures.save(folder, [&mut result.best, &mut result.worst], |sample| &mut sample.thumbnail)?;
         }
         Ok(result.into())
     }

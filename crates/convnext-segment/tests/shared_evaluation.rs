@@ -9,9 +9,9 @@ use convnext_core::{Geometry, ModelConfig, Preprocessing, Seed, UperNetConfig, f
 use convnext_data::{Image, OnCorrupt, Orientation, SegmentationLayout, class_colours, open_segmentation};
 use convnext_distributed::run_threads;
 use convnext_segment::{
-    Comparisons, EvaluationSource, InferenceOptions, SegmentationEvaluation, UperNet, evaluate_segmentation,
+    EvaluationSource, InferenceOptions, SegmentationEvaluation, UperNet, evaluate_segmentation,
 };
-use convnext_train::{EvalLoaderConfig, Ranks};
+use convnext_train::{EvalLoaderConfig, Ranks, ShownPictures};
 
 const CLASSES: usize = 2;
 
@@ -43,7 +43,7 @@ fn any_number_of_ranks_measures_the_same() {
     fs::write(folder.path().join("images").join(broken.rsplit('/').next().unwrap()), "no image").unwrap();
     let preprocessing =
         Preprocessing { geometry: Geometry::None { pad: 32 }, ..Preprocessing::for_size(32, 3) };
-    let find = |ranks: &Ranks| -> (SegmentationEvaluation, Comparisons, Vec<usize>) {
+    let find = |ranks: &Ranks| -> (SegmentationEvaluation, ShownPictures, Vec<usize>) {
         let device = Device::flex();
         let backbone = ModelConfig { classes: CLASSES, ..find_model("micro").unwrap().config() };
         let head = UperNetConfig { head_width: 8, auxiliary_width: None };

@@ -10,5 +10,6 @@ pub(crate) mod neighbours;
 pub(crate) mod results;
 pub(crate) mod shared_loader;
 pub(crate) mod shared_work;
+pub(crate) mod shown_pictures;
 pub(crate) mod tally;
 pub(crate) mod thumbnails;

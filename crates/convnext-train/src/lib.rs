@@ -37,6 +37,7 @@ pub use evaluation::logits::log_probabilities;
 pub use evaluation::neighbours::classify_by_neighbours;
 pub use evaluation::results::{ClassResult, Confusion, Evaluation, SamplePrediction};
 pub use evaluation::shared_loader::SharedLoader;
+pub use evaluation::shown_pictures::ShownPictures;
 pub use evaluation::thumbnails::save_thumbnails;
 pub use memory::{BesideBackbone, MemoryEstimate, available_memory};
 pub use optimization::average::MovingAverage;

@@ -5,6 +5,7 @@ use convnext_distributed::Ranks;
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
+use crate::evaluation::shown_pictures::ShownPictures;
 
 /// Images that are shown of the best, and of the worst.
 const SHOWN: usize = 6;
@@ -70,13 +71,14 @@ impl BestAndWorst<Image> {
         &self,
         shown: &BestAndWorst<T>,
         ranks: &Ranks,
-    ) -> Result<[Vec<Image>; 2], TrainError> {
+    ) -> Result<ShownPictures, TrainError> {
         let pictures = |own: &[Ranked<Image>], shown: &[Ranked<T>]| -> Result<Vec<Image>, TrainError> {
             let own = |image: usize| own.iter().find(|own| own.image == image).map(|own| &own.known);
             // One by one: there may be many ranks, and each gets one of every rank at a time.
             shown.iter().filter_map(|shown| picture_of_any(own(shown.image), ranks).transpose()).collect()
         };
-        Ok([pictures(&self.best, &shown.best)?, pictures(&self.worst, &shown.worst)?])
+        let (best, worst) = (pictures(&self.best, &shown.best)?, pictures(&self.worst, &shown.worst)?);
+        Ok(ShownPictures { best, worst })
     }
 }
 
@@ -131,8 +133,9 @@ mod tests {
                 }
                 own.of_all_ranks(&shown, &ranks).unwrap()
             });
-            let expected =
+            let [best, worst] =
                 [[2, 3, 9, 5, 0, 4], [1, 6, 7, 4, 8, 0]].map(|images| images.map(picture).to_vec());
+            let expected = ShownPictures { best, worst };
             assert!(found.iter().all(|found| *found == expected), "{size}: {found:?}");
         }
     }

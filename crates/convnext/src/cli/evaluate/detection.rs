@@ -1,14 +1,11 @@
 //! `convnext evaluate` of a detector.
 
-use std::collections::BTreeMap;
-
 use anyhow::bail;
 use convnext::core::{DetectionTask, Preprocessing, Seed, WeightMetadata, counted};
 use convnext::data::{DetectionSet, Split, open_detection, open_detection_part};
 use convnext::detect::{
-    CocoResult, Detection, DetectionClass, DetectionComparisons, DetectionEvaluation,
-    DetectionEvaluationSource, DetectionScores, SIDE_MULTIPLE, detect_options_of, evaluate_detection,
-    load_detector,
+    CocoResult, Detection, DetectionClass, DetectionEvaluation, DetectionEvaluationSource, DetectionScores,
+    SIDE_MULTIPLE, detect_options_of, evaluate_detection, load_detector,
 };
 
 use super::arguments::EvaluateArguments;
@@ -60,10 +57,11 @@ pub(super) fn evaluate(
         let Some(predictions) = &mut predictions else { return Ok(()) };
         found.iter().try_for_each(|found| predictions.write_text(found))
     };
-    let (result, comparisons) = evaluate_detection((&model, device), &loader, &options, wanted, write)?;
+    let (result, pictures) = evaluate_detection((&model, device), &loader, &options, wanted, write)?;
     predictions.map_or(Ok(()), ResultsFile::finish)?;
     bar.finish_and_clear();
-    let images = shown(&result, &comparisons);
+    let [best, worst] = [&result.best, &result.worst].map(|list| list.iter().map(|sample| &*sample.image));
+    let images = pictures.by_name(best, worst);
     Ok(Measured { part, text: describe(&result), result: result.into(), images, preprocessing })
 }
 
@@ -133,13 +131,6 @@ fn check_flags(arguments: &EvaluateArguments) -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-/// The comparisons of truth and prediction by the names of their images.
-fn shown(result: &DetectionEvaluation, comparisons: &DetectionComparisons) -> BTreeMap<String, Vec<u8>> {
-    let best = result.best.iter().zip(&comparisons.best);
-    let all = best.chain(result.worst.iter().zip(&comparisons.worst));
-    all.map(|(sample, image)| (sample.image.clone(), image.png())).collect()
 }
 
 fn describe(result: &DetectionEvaluation) -> String {

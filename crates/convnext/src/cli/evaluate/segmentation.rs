@@ -1,13 +1,11 @@
 //! `convnext evaluate` of a segmentation network.
 
-use std::collections::BTreeMap;
-
 use anyhow::bail;
 use convnext::core::{Seed, SegmentationTask, WeightMetadata, counted};
 use convnext::data::{SegmentationSet, Split, class_colours, open_segmentation, open_segmentation_part};
 use convnext::segment::{
-    Comparisons, EvaluationSource, InferenceOptions, SegmentationClass, SegmentationEvaluation,
-    evaluate_segmentation, inference_of, load_segmentation,
+    EvaluationSource, InferenceOptions, SegmentationClass, SegmentationEvaluation, evaluate_segmentation,
+    inference_of, load_segmentation,
 };
 use convnext::train::Metric;
 
@@ -39,12 +37,12 @@ pub(super) fn evaluate(arguments: &EvaluateArguments, shared: &SharedMachine) ->
     let preprocessing = arguments.inference.preprocessing(metadata.preprocessing);
     let bar = image_bar(shared.quiet, set.len());
     let loader = EvaluationSource::loader(set, preprocessing.clone(), &arguments.reading(shared))?;
-    let (result, comparisons) =
-        evaluate_segmentation((&model, device), &loader, &options, &colours, |done| {
-            bar.set_position(done as u64);
-        })?;
+    let (result, pictures) = evaluate_segmentation((&model, device), &loader, &options, &colours, |done| {
+        bar.set_position(done as u64);
+    })?;
     bar.finish_and_clear();
-    let images = shown(&result, &comparisons);
+    let [best, worst] = [&result.best, &result.worst].map(|list| list.iter().map(|sample| &*sample.image));
+    let images = pictures.by_name(best, worst);
     Ok(Measured { part, text: describe(&result), result: result.into(), images, preprocessing })
 }
 
@@ -99,13 +97,6 @@ fn check_flags(arguments: &EvaluateArguments) -> anyhow::Result<()> {
         bail!("--labels names a file with the classes of whole images; masks need none, leave it out");
     }
     Ok(())
-}
-
-/// The comparisons of truth and prediction by the names of their images.
-fn shown(result: &SegmentationEvaluation, comparisons: &Comparisons) -> BTreeMap<String, Vec<u8>> {
-    let best = result.best.iter().zip(&comparisons.best);
-    let all = best.chain(result.worst.iter().zip(&comparisons.worst));
-    all.map(|(sample, image)| (sample.image.clone(), image.png())).collect()
 }
 
 fn describe(result: &SegmentationEvaluation) -> String {
