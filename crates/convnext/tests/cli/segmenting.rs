@@ -142,6 +142,8 @@ fn what_does_not_fit_masks_is_refused() {
         (with("--labelled-images 90"), "number of labelled images"),
         (with("--set loss.dices=1"), "unknown field"),
         (with("--recipe paper"), "base, large, huge"),
+        (with("--sync-batch-norm"), "several ranks"),
+        ("finetune --data streets --model micro --sync-batch-norm --out run".to_owned(), "--task segment"),
         ("finetune --data streets --model micro --ignore-index 3 --out run".to_owned(), "--task segment"),
         (
             "evaluate --data streets --weights classifier.safetensors --flip".to_owned(),

@@ -23,6 +23,11 @@ pub(super) fn run(arguments: FinetuneArguments, shared: &SharedMachine) -> anyho
     let (mut job, data) = shared.prepare(|| plan(arguments, shared.machine.threads))?;
     job.run.ranks = shared.ranks.clone();
     job.sync_batch_norm = job.sync_batch_norm.map(|_| shared.ranks.size());
+    if job.sync_batch_norm.is_some() && shared.ranks.is_alone() {
+        bail!(
+            "--sync-batch-norm is about several ranks, and this is one process; start them with mpirun or srun, or leave it out"
+        );
+    }
     let measured_on = MeasuredPart::of_segmentation(&data);
     for decision in &data.decisions {
         log::info!("{decision}");
