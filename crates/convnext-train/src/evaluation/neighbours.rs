@@ -43,7 +43,7 @@ pub fn classify_by_neighbours(
     let columns = matrix(&known.values, known.width).transpose();
     let mut tally = Tally::new(names.len()).showing(dataset, Seed::default());
     let blocks: Vec<&[f32]> = asked.values.chunks(BLOCK * asked.width).collect();
-    let compute = |block: usize| {
+    let compute = |block: usize| -> Result<Vec<Answer>, TrainError> {
         let cosines = tensor_values(matrix(blocks[block], asked.width).matmul(columns.clone()));
         let answer = |(place, cosines): (usize, &[f32])| {
             let sample = block * BLOCK + place;
@@ -52,11 +52,11 @@ pub fn classify_by_neighbours(
             Some(Answer::new(sample, &votes, to_known[label]))
         };
         let cosines = cosines.chunks_exact(known.labels.len().max(1));
-        Ok::<Vec<Answer>, TrainError>(cosines.enumerate().filter_map(answer).collect())
+        Ok(cosines.enumerate().filter_map(answer).collect())
     };
     share_work(ranks, blocks.len(), compute, |answers| {
         answers.into_iter().for_each(|answer| tally.add(answer));
-        Ok(())
+        Ok::<_, TrainError>(())
     })?;
     Ok(tally.finish(names, |sample| dataset.name(sample).to_owned()))
 }

@@ -35,7 +35,7 @@ impl<S: Source> SharedLoader<S> {
     ///
     /// # Errors
     /// What reading the images reports, and what `compute` and `take` return: alone the error itself, else on all ranks a
-    /// [`RankFailure`].
+    /// [`RankFailure`], or [`TrainError::NotFinite`] when a result of any rank is not.
     pub fn for_each<A, E>(
         &self,
         mut compute: impl FnMut(S::Batch) -> Result<A, TrainError>,

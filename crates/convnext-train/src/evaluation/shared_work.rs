@@ -6,30 +6,33 @@ use convnext_distributed::{RankFailure, Ranks};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::error::TrainError;
+use crate::run::meeting::{heard, told};
+
 /// Has the ranks share pieces of work with the numbers 0 to `count`: of R ranks, rank r computes r, r + R, r + 2 R and so on. After
 /// each round of R pieces all ranks tell each other what they found; `take` gets that of every piece, in the order of the
 /// numbers, on all ranks. So no result depends on how many ranks there are.
 ///
 /// # Errors
 /// What `compute` or `take` returns: alone the error itself, else on all ranks a [`RankFailure`] with that of the first rank
-/// that failed.
+/// that failed; [`TrainError::NotFinite`] of `compute` is the error of all ranks.
 pub(crate) fn share_work<A, E>(
     ranks: &Ranks,
     count: usize,
-    mut compute: impl FnMut(usize) -> Result<A, E>,
+    mut compute: impl FnMut(usize) -> Result<A, TrainError>,
     mut take: impl FnMut(A) -> Result<(), E>,
 ) -> Result<(), E>
 where
     A: Serialize + DeserializeOwned,
-    E: Display + From<RankFailure>,
+    E: Display + From<TrainError> + From<RankFailure>,
 {
     let mut taken = Ok(());
     for first in (0..count).step_by(ranks.size()) {
         // In the last round, some ranks may have nothing left to do.
         let own = Some(first + ranks.rank()).filter(|&number| number < count);
         // Whoever could not take what was found tells the others now, where they meet.
-        let found = taken.and_then(|()| own.map(&mut compute).transpose());
-        taken = ranks.gather(found)?.into_iter().flatten().try_for_each(&mut take);
+        let found = taken.and_then(|()| Ok(told(own.map(&mut compute).transpose())?));
+        taken = heard(ranks.gather(found)?)?.into_iter().flatten().try_for_each(&mut take);
     }
     ranks.meet(taken)
 }
@@ -39,12 +42,11 @@ mod tests {
     use convnext_distributed::run_threads;
 
     use super::*;
-    use crate::error::TrainError;
 
     const SIZES: [usize; 5] = [1, 2, 3, 4, 7];
 
-    fn not_finite(what: &str) -> TrainError {
-        TrainError::NotFinite { what: what.to_owned() }
+    fn fault(name: &str) -> TrainError {
+        TrainError::Recipe { name: name.to_owned(), why: "a fault".into() }
     }
 
     #[test]
@@ -55,11 +57,11 @@ mod tests {
                     let (mut computed, mut taken) = (Vec::new(), Vec::new());
                     let compute = |number: usize| {
                         computed.push(number);
-                        Ok::<_, TrainError>((number, number as f64 / 3.0))
+                        Ok((number, number as f64 / 3.0))
                     };
                     let take = |piece| {
                         taken.push(piece);
-                        Ok(())
+                        Ok::<_, TrainError>(())
                     };
                     share_work(&ranks, count, compute, take).unwrap();
                     (computed, taken)
@@ -77,14 +79,14 @@ mod tests {
     fn an_error_of_one_rank_reaches_all() {
         for size in SIZES {
             let computing = run_threads(size, |ranks| {
-                let compute = |number: usize| if number == 3 { Err(not_finite("piece 3")) } else { Ok(()) };
-                share_work(&ranks, 9, compute, |()| Ok(())).unwrap_err()
+                let compute = |number: usize| if number == 3 { Err(fault("piece 3")) } else { Ok(()) };
+                share_work(&ranks, 9, compute, |()| Ok::<_, TrainError>(())).unwrap_err()
             });
             // Rank 1 alone cannot take what it is given, as with a full disk; at the end, too, and in between.
             let taking = |wrong: usize| {
                 run_threads(size, |ranks| {
                     let take = |number| match number == wrong && ranks.rank() == size - 1 {
-                        true => Err(not_finite("a disk")),
+                        true => Err(fault("a disk")),
                         false => Ok(()),
                     };
                     share_work(&ranks, 9, Ok, take).unwrap_err()
@@ -95,13 +97,29 @@ mod tests {
                 for error in errors {
                     let prefix =
                         if size == 1 { String::new() } else { format!("rank {rank} on thread {rank}: ") };
-                    assert!(error.to_string().starts_with(&format!("{prefix}{expected}")), "{error}");
+                    assert!(error.to_string().starts_with(&format!("{prefix}recipe {expected}")), "{error}");
                     assert_eq!(matches!(error, TrainError::Rank(_)), size > 1);
                 }
             };
             check(computing, 3 % size, "piece 3");
             check(taking(0), size - 1, "a disk");
             check(taking(8), size - 1, "a disk");
+        }
+    }
+
+    #[test]
+    fn a_result_that_is_not_finite_is_the_error_of_all() {
+        for size in SIZES {
+            let found = run_threads(size, |ranks| {
+                let compute = |number: usize| match number {
+                    5 => Err(TrainError::NotFinite { what: "piece 5".into() }),
+                    _ => Ok(()),
+                };
+                share_work(&ranks, 9, compute, |()| Ok::<_, TrainError>(())).unwrap_err()
+            });
+            let is_it =
+                |error: &TrainError| matches!(error, TrainError::NotFinite { what } if what == "piece 5");
+            assert!(found.iter().all(is_it), "{size}: {found:?}");
         }
     }
 }

@@ -18,11 +18,9 @@ pub(crate) struct MicroBatchMessage {
     images: usize,
     /// Places in the layout of parameters without a gradient.
     missing: Vec<usize>,
-    /// Name of a loss that is not finite.
-    not_finite: Option<String>,
 }
 
-/// A micro-batch as its gradients and its message. A loss that is not finite is no failure of the rank, but of the training.
+/// A micro-batch as its gradients and its message.
 pub(crate) fn said(
     layout: &GradientLayout,
     found: Result<Option<MicroBatch>, TrainError>,
@@ -30,32 +28,22 @@ pub(crate) fn said(
     let MicroBatch { gradients, report } = match found {
         Ok(Some(found)) => found,
         Ok(None) => return (None, Ok(MicroBatchMessage::default())),
-        Err(TrainError::NotFinite { what }) => {
-            return (None, Ok(MicroBatchMessage { not_finite: Some(what), ..MicroBatchMessage::default() }));
-        }
         Err(error) => return (None, Err(error)),
     };
     let MicroBatchReport { loss, observed, images } = report;
     let missing = layout.missing(&gradients);
     let observed = observed.into_iter().map(ObservedValues::from).collect();
-    (Some(gradients), Ok(MicroBatchMessage { loss, observed, images, missing, not_finite: None }))
+    (Some(gradients), Ok(MicroBatchMessage { loss, observed, images, missing }))
 }
 
 impl MicroBatchMessage {
     /// The report of the micro-batch; marks the parameters that it has gradients of.
-    pub(crate) fn report(
-        self,
-        layout: &GradientLayout,
-        is_present: &mut [bool],
-    ) -> Result<MicroBatchReport, TrainError> {
-        if let Some(what) = self.not_finite {
-            return Err(TrainError::NotFinite { what });
-        }
+    pub(crate) fn report(self, layout: &GradientLayout, is_present: &mut [bool]) -> MicroBatchReport {
         for (place, is_present) in is_present.iter_mut().enumerate() {
             *is_present |= self.missing.binary_search(&place).is_err();
         }
         let observed: Vec<Observed> =
             self.observed.into_iter().map(|observed| observed.on(layout.device())).collect();
-        Ok(MicroBatchReport { loss: self.loss, observed, images: self.images })
+        MicroBatchReport { loss: self.loss, observed, images: self.images }
     }
 }

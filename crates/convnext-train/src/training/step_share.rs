@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::error::TrainError;
 use crate::optimization::gradient_layout::GradientLayout;
-use crate::run::meeting::gather;
+use crate::run::meeting::{gather, meet};
 use crate::training::accumulation::{Accumulated, MicroBatch, MicroBatchReport, accumulate};
 use crate::training::micro_batch_message::{MicroBatchMessage, said};
 use crate::training::step_error::StepError;
@@ -82,19 +82,7 @@ impl StepShare {
     /// # Errors
     /// [`TrainError::NotFinite`] when any rank has that, [`TrainError::Rank`] when one has another error.
     pub(crate) fn together<T>(&self, own: Result<T, TrainError>) -> Result<T, TrainError> {
-        if !self.is_synchronised {
-            return own;
-        }
-        let (own, said) = match own {
-            Ok(own) => (Some(own), Ok(None)),
-            Err(TrainError::NotFinite { what }) => (None, Ok(Some(what))),
-            Err(error) => (None, Err(error)),
-        };
-        let not_finite = gather(&self.ranks, said)?.into_iter().flatten().next();
-        match (own, not_finite) {
-            (Some(own), None) => Ok(own),
-            (_, what) => Err(TrainError::NotFinite { what: what.unwrap_or_default() }),
-        }
+        if self.is_synchronised { meet(&self.ranks, own) } else { own }
     }
 
     /// Adds up the micro-batches of all ranks, of which `micro_batches` has those of this rank in their order. All ranks get
@@ -130,7 +118,7 @@ impl StepShare {
             let (own, said) = said(layout, found);
             let own = own.map(|gradients| layout.flatten(gradients)).unwrap_or_else(|| layout.nothing());
             for (rank, message) in gather(&self.ranks, said)?.into_iter().take(count).enumerate() {
-                reports.push(self.counted(rank, message.report(layout, &mut is_present)?));
+                reports.push(self.counted(rank, message.report(layout, &mut is_present)));
             }
             sum.add(&own, count);
         }
@@ -155,7 +143,7 @@ impl StepShare {
         for number in 0..self.micro_batches {
             let rank = number % self.ranks.size();
             let message = of_ranks[rank].next().unwrap_or_default();
-            reports.push(self.counted(rank, message.report(layout, &mut is_present)?));
+            reports.push(self.counted(rank, message.report(layout, &mut is_present)));
         }
         self.ranks.all_reduce_sum(&mut sum);
         Ok(Accumulated::of(layout.named(&sum, &is_present), reports))

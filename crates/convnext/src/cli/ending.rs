@@ -92,10 +92,12 @@ fn interruption(error: &anyhow::Error) -> Option<Interruption> {
 /// `true` for errors that come to all ranks at once.
 fn is_known_to_all(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
-        use TrainError::{Diverged, Interrupted, Rank, Step};
+        use TrainError::{Diverged, Interrupted, NotFinite, Rank, Step};
         // A rank's failure in an error of training stands for it, and so is none of its causes.
-        let of_training =
-            matches!(cause.downcast_ref(), Some(Interrupted { .. } | Diverged { .. } | Rank(_) | Step(_)));
+        let of_training = matches!(
+            cause.downcast_ref(),
+            Some(Interrupted { .. } | Diverged { .. } | NotFinite { .. } | Rank(_) | Step(_))
+        );
         of_training || cause.is::<RankFailure>() || cause.is::<LaunchError>()
     })
 }

@@ -139,12 +139,9 @@ impl<T: Task> Training<'_, T> {
         Ok(Measured { metrics: measured.metrics, averaged: of_average })
     }
 
-    /// Measures a model, on all ranks. Weights that give no numbers are a divergence; of several ranks the one that sees it says
-    /// so in its message.
+    /// Measures a model, on all ranks.
     fn validate(&self, model: &T::Model, images: Option<&Path>) -> Result<ValidationResult, TrainError> {
-        let measured = self.task.validate(model, images);
-        let measured = measured.map_err(|error| self.diverged(error, self.progress.step));
-        meet(&self.setup.ranks, measured)
+        meet(&self.setup.ranks, self.task.validate(model, images))
     }
 
     /// Summary of the run after its last report.
