@@ -55,6 +55,18 @@ impl Launch {
     }
 }
 
+/// How many processes `srun` started when it told them nothing of each other, as it does without `--mpi=pmix`; nothing where they
+/// know, or there is one.
+pub fn unconnected_processes() -> Option<usize> {
+    unconnected(|name| env::var(name).ok())
+}
+
+/// The same of a process with these variables.
+fn unconnected(variable: impl Fn(&str) -> Option<String>) -> Option<usize> {
+    let processes = variable("SLURM_STEP_NUM_TASKS")?.parse().ok()?;
+    (processes > 1 && Launch::from_variables(variable).is_none()).then_some(processes)
+}
+
 /// Names of the variables of this process that a launcher may have set: a process that is started with them takes itself for
 /// a rank of the same job.
 pub fn launcher_variables() -> Vec<OsString> {
@@ -69,10 +81,12 @@ pub fn launcher_variables() -> Vec<OsString> {
 mod tests {
     use super::*;
 
+    fn variable(variables: &[(&str, &str)], asked: &str) -> Option<String> {
+        variables.iter().find(|(name, _)| *name == asked).map(|(_, value)| (*value).to_owned())
+    }
+
     fn launch(variables: &[(&str, &str)]) -> Option<Launch> {
-        Launch::from_variables(|asked| {
-            variables.iter().find(|(name, _)| *name == asked).map(|(_, value)| (*value).to_owned())
-        })
+        Launch::from_variables(|asked| variable(variables, asked))
     }
 
     #[test]
@@ -99,6 +113,18 @@ mod tests {
         assert_eq!(launch(&[]), None);
         assert_eq!(launch(&[("SLURM_NTASKS", "4"), ("SLURM_PROCID", "0")]), None);
         assert_eq!(launch(&[("PMIX_RANK", "")]), None);
+    }
+
+    #[test]
+    fn processes_of_srun_that_know_nothing_of_each_other_are_noticed() {
+        let found = |variables: &[(&str, &str)]| unconnected(|asked| variable(variables, asked));
+        let four = ("SLURM_STEP_NUM_TASKS", "4");
+        assert_eq!(found(&[four, ("SLURM_PROCID", "2")]), Some(4));
+        // With `--mpi=pmix`, below `mpirun`, in a batch script, and alone.
+        assert_eq!(found(&[four, ("PMIX_RANK", "2")]), None);
+        assert_eq!(found(&[four, ("OMPI_COMM_WORLD_RANK", "0"), ("OMPI_COMM_WORLD_SIZE", "8")]), None);
+        assert_eq!(found(&[("SLURM_NTASKS", "4"), ("SLURM_PROCID", "0")]), None);
+        assert_eq!(found(&[("SLURM_STEP_NUM_TASKS", "1")]), None);
     }
 
     #[test]

@@ -25,7 +25,7 @@ mod watched;
 pub use alone::Alone;
 pub use collective::Collective;
 pub use failure::RankFailure;
-pub use launch::{Launch, launcher_variables};
+pub use launch::{Launch, launcher_variables, unconnected_processes};
 #[cfg(feature = "mpi")]
 pub use mpi_engine::{Mpi, MpiError};
 pub use ordered_sum::OrderedSum;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use convnext::core::counted;
-use convnext::distributed::Ranks;
+use convnext::distributed::{Ranks, unconnected_processes};
 use convnext::train::{check_program, duration_in_words};
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +46,11 @@ impl SharedMachine {
         launched: &Launched,
         quiet: bool,
     ) -> anyhow::Result<Self> {
+        if let Some(processes) = unconnected_processes() {
+            log::warn!(
+                "srun started {processes} processes that do not know of each other, so that each does the whole work; to share                  it, start them with srun --mpi=pmix"
+            );
+        }
         let ranks = launched.ranks().clone();
         let ranks = match arguments.stall_timeout {
             Some(timeout) if !ranks.is_alone() => watched(ranks, timeout),

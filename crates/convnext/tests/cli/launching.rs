@@ -24,6 +24,14 @@ fn a_job_of_one_is_an_ordinary_process_with_a_code_for_its_errors() {
     bench.run_with("models", &rank("0", "1")).success();
 }
 
+#[test]
+fn processes_that_do_not_know_of_each_other_are_warned_of() {
+    let bench = Bench::new();
+    bench.draw_classes("photos", 2);
+    let step = [("SLURM_STEP_NUM_TASKS", "2"), ("SLURM_PROCID", "0")];
+    bench.run_with(PRETRAIN, &step).success().stderr(contains("srun --mpi=pmix"));
+}
+
 /// With MPI built in, ranks whose launcher is not there cannot start.
 #[cfg(not(feature = "mpi"))]
 mod without_mpi {
