@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use convnext::core::{DecoderKind, EncoderKind, FcmaeConfig, FcmaeTask, ModelConfig, WeightMetadata};
 use convnext::data::{Dataset, open_unlabelled, open_unlabelled_read_only};
-use convnext::nn::Activations;
 use convnext::train::{
     InitFrom, PretrainJob, PretrainRecipe, Pretrained, RecipeContext, Setting, plan_pretraining, pretrain,
     read_metadata,
@@ -148,21 +147,9 @@ pub(super) fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Resu
     }
     let patch = model.encoder.patch_size();
     training.shrink(&mut recipe.training, &mut recipe.input.image_size, patch, &mut recipe.reasons);
+    training.activations.warn_of_decoder(model.decoder.kind);
     let run = training.settings(data, init, threads)?;
-    activations_in_words(&model, run.activations).iter().for_each(|words| log::warn!("{words}"));
     Ok((PretrainJob { run, model, recipe, watch_features }, images))
-}
-
-/// What a choice of activations does not concern.
-fn activations_in_words(model: &FcmaeConfig, activations: Activations) -> Option<String> {
-    let kind = model.decoder.kind;
-    let has_choice = kind == DecoderKind::ConvNext || activations == Activations::Save;
-    (!has_choice).then(|| {
-        format!(
-            "--activations concerns the encoder: a decoder of kind {} saves every value that its gradient needs",
-            kind.name()
-        )
-    })
 }
 
 /// The model: that of the weights to start from, if there are any, but for what is given.
@@ -189,23 +176,4 @@ fn masking(task: &FcmaeTask) -> [Setting; 2] {
         Setting::new(MASK_RATIO, task.mask_ratio, OF_WEIGHTS),
         Setting::new("masking.normalize_target", task.normalize_target, OF_WEIGHTS),
     ]
-}
-
-#[cfg(test)]
-mod tests {
-    use convnext::core::{DecoderConfig, find_model};
-
-    use super::*;
-
-    #[test]
-    fn activations_without_effect_on_a_decoder_are_told() {
-        let mut model = FcmaeConfig::new(find_model("micro").unwrap().config());
-        assert_eq!(activations_in_words(&model, Activations::Recompute), None);
-        for kind in [DecoderKind::UNet, DecoderKind::Transformer { heads: 4 }] {
-            model.decoder = DecoderConfig::new(kind, &model.encoder);
-            let found = activations_in_words(&model, Activations::Recompute).unwrap();
-            assert!(found.contains("--activations") && found.contains(kind.name()), "{found}");
-            assert_eq!(activations_in_words(&model, Activations::Save), None);
-        }
-    }
 }

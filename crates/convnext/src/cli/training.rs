@@ -15,13 +15,14 @@ use convnext::train::TrainError;
 
 use self::batch_size::{BatchSize, batch_size};
 use self::cache_place::CachePlace;
+use super::activations::ActivationsName;
 use super::blocks::BlockArguments;
 use super::length::{LengthArguments, minutes};
 use super::range::{RangeName, range};
 use super::shared::RankArguments;
 use super::values::{
-    ActivationsName, DecodeArguments, GradientSumName, MachineArguments, channels, count, image_size, model,
-    positive, setting, stem_stride,
+    DecodeArguments, GradientSumName, MachineArguments, channels, count, image_size, model, positive,
+    setting, stem_stride,
 };
 
 /// Arguments that pre-training and fine-tuning share.

@@ -4,12 +4,11 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use anyhow::bail;
 use clap::{Args, ValueEnum};
 use convnext::core::{ImageSize, MAX_BLOCKS, MAX_CHANNELS, MAX_IMAGE_SIDE, ModelSize, find_model};
 use convnext::data::{OnCorrupt, Orientation, is_collection};
 use convnext::distributed::Ranks;
-use convnext::nn::{Activations, DeviceName, Precision};
+use convnext::nn::{DeviceName, Precision};
 use convnext::train::{EvalLoaderConfig, GradientSum};
 
 /// A model's name, as `convnext models` lists them.
@@ -110,28 +109,6 @@ pub(crate) fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Activation checkpointing: what of the forward pass is saved for the backward pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(crate) enum ActivationsName {
-    /// Save it: the fastest
-    #[default]
-    Save,
-    /// Save it rounded to bf16: half as much, and computing in f32 goes on
-    SaveBf16,
-    /// Compute it again: the smallest, with the same bits as save
-    Recompute,
-}
-
-impl From<ActivationsName> for Activations {
-    fn from(name: ActivationsName) -> Self {
-        match name {
-            ActivationsName::Save => Self::Save,
-            ActivationsName::SaveBf16 => Self::SaveBf16,
-            ActivationsName::Recompute => Self::Recompute,
-        }
-    }
-}
-
 /// Order in which ranks add up gradients, as typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum GradientSumName {
@@ -148,16 +125,6 @@ impl From<GradientSumName> for GradientSum {
             GradientSumName::Ordered => Self::Ordered,
             GradientSumName::Fast => Self::Fast,
         }
-    }
-}
-
-impl ActivationsName {
-    /// Refuses what says the same thing twice.
-    pub(crate) fn check(self, precision: PrecisionName) -> anyhow::Result<()> {
-        if (self, precision) == (Self::SaveBf16, PrecisionName::Bf16) {
-            bail!("--precision bf16 saves bf16 anyhow; leave --activations save-bf16 out");
-        }
-        Ok(())
     }
 }
 

@@ -4,10 +4,11 @@ use clap::{Args, ValueEnum};
 use convnext::core::{ImageSize, ModelConfig, ModelSize};
 use serde::Serialize;
 
+use crate::cli::activations::ActivationsName;
 use crate::cli::blocks::{BlockArguments, FreshBlockArguments};
 use crate::cli::decoder::DecoderArguments;
 use crate::cli::shared::RankArguments;
-use crate::cli::values::{self, ActivationsName, GradientSumName, MachineArguments};
+use crate::cli::values::{self, GradientSumName, MachineArguments};
 
 /// Measure how fast a model runs on this machine, on random images
 #[derive(Debug, Args)]

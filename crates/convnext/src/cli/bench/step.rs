@@ -18,9 +18,9 @@ use super::arguments::{BenchArguments, Mode, Scope, Sites};
 use super::detection::{detection_inference, detection_training};
 use super::segmentation::{segmentation_inference, segmentation_training};
 use super::subject::{FORWARD_AND_BACKWARD, LEARNING_RATE, Parts, Subject};
+use crate::cli::activations::ActivationsName;
 use crate::cli::machine::Machine;
 use crate::cli::shared::SharedMachine;
-use crate::cli::values::ActivationsName;
 
 impl Subject {
     pub(super) fn new(
@@ -169,6 +169,7 @@ impl Parts<'_> {
             Sites::Tokens => EncoderKind::Tokens,
         };
         config.decoder = decoder.apply(config.decoder, &config.encoder)?;
+        activations.warn_of_decoder(config.decoder.kind);
         let objective = FcmaeObjective::default();
         let ratio = objective.mask_ratio;
         let grid = PatchGrid::of_image(&config.encoder, size.height, size.width)?;
