@@ -96,7 +96,7 @@ pub use resize_rule::ResizeRule;
 pub use response_norm::ResponseNorm;
 pub use seed::{Purpose, Seed};
 pub use segmentation_task::SegmentationTask;
-pub use sizes::{MODELS, ModelSize, find_model};
+pub use sizes::{CUSTOM, MODELS, ModelSize, find_model};
 pub use tagged::{Kind, Tagged};
 pub use task_metadata::{OutputActivation, TaskKind, TaskMetadata};
 pub use tensors::{

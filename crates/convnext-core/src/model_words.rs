@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::config::ModelConfig;
 use crate::response_norm::ResponseNorm;
-use crate::sizes::find_model;
+use crate::sizes::{CUSTOM, find_model};
 
 impl ModelConfig {
     /// Differences of the blocks from those of the named size, such as `squeeze and excite in the place of GRN`; `None` where
@@ -27,10 +27,15 @@ impl ModelConfig {
     }
 }
 
-/// Such as `micro`, or `micro, with squeeze and excite in the place of GRN`.
+/// Such as `micro`, `micro, with squeeze and excite in the place of GRN`, or `custom (depths 1-1-2-1, widths 32-64-128-256)`.
 impl fmt::Display for ModelConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
+        if self.name == CUSTOM {
+            let [depths, widths] =
+                [self.depths, self.widths].map(|counts| counts.map(|count| count.to_string()).join("-"));
+            write!(f, " (depths {depths}, widths {widths})")?;
+        }
         self.block_differences().map_or(Ok(()), |differences| write!(f, ", with {differences}"))
     }
 }
@@ -55,6 +60,9 @@ mod tests {
             let model = ModelConfig { response_norm, layer_scale, ..plain };
             assert_eq!(model.to_string(), expected);
         }
+        let custom =
+            ModelConfig { widths: [32, 64, 128, 256], ..find_model("micro").unwrap().config() }.named();
+        assert_eq!(custom.to_string(), "custom (depths 1-1-2-1, widths 32-64-128-256)");
         let unknown = ModelConfig { name: "mine".to_owned(), ..find_model("micro").unwrap().config() };
         assert_eq!(unknown.to_string(), "mine");
     }

@@ -56,6 +56,19 @@ impl ModelSize {
     }
 }
 
+/// The name of models that are no row of the table.
+pub const CUSTOM: &str = "custom";
+
+impl ModelConfig {
+    /// The same model under the name of the row of [`MODELS`] that has its depths, widths and blocks, whatever its stem, channels
+    /// and classes; [`CUSTOM`] where none has.
+    pub fn named(self) -> Self {
+        let shape = |model: &Self| (model.depths, model.widths, model.response_norm, model.layer_scale);
+        let row = MODELS.iter().find(|size| shape(&size.config()) == shape(&self));
+        Self { name: row.map_or(CUSTOM, |size| size.name).to_owned(), ..self }
+    }
+}
+
 /// Looks a model up by its name.
 ///
 /// # Errors
@@ -105,6 +118,16 @@ pub const MODELS: [ModelSize; 19] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_model_is_named_by_its_shape() {
+        let micro = find_model("v1-micro").unwrap().config();
+        let renamed = |model: &ModelConfig| ModelConfig { name: String::new(), ..model.clone() }.named().name;
+        assert_eq!(renamed(&ModelConfig { stem_stride: 1, classes: 3, ..micro.clone() }), "v1-micro");
+        assert_eq!(renamed(&ModelConfig { widths: [32, 64, 128, 256], ..micro.clone() }), CUSTOM);
+        assert_eq!(renamed(&ModelConfig { depths: [1, 1, 1, 1], ..micro.clone() }), CUSTOM);
+        assert_eq!(renamed(&ModelConfig { response_norm: Family::V2.response_norm(), ..micro }), CUSTOM);
+    }
     use crate::response_norm::ResponseNorm;
 
     #[test]

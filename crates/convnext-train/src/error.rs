@@ -50,8 +50,8 @@ pub enum TrainError {
     },
     /// The weight file holds another model than was asked for.
     #[error(
-        "{path} holds the backbone '{found}', but '{asked}' was asked for; leave --model and --stem-stride out to take what the file holds, \
-         or choose other weights"
+        "{path} holds the backbone '{found}', but '{asked}' was asked for; leave --model, --depths, --widths and --stem-stride out to \
+         take what the file holds, or choose other weights"
     )]
     OtherModel {
         /// The weight file.

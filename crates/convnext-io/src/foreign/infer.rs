@@ -6,18 +6,15 @@ use std::path::Path;
 
 use convnext_core::{
     BlockParameter, ClassNames, DecoderConfig, DecoderKind, DetectionTask, DetectorRules, ENCODER_PREFIX,
-    EncoderKind, FcmaeConfig, FcmaeObjective, Fit, Geometry, Interpolation, LAYER_SCALE_INIT, MODELS,
-    MaskRcnnConfig, ModelConfig, Preprocessing, ResponseNorm, STAGES, SegmentationTask, TensorShape,
-    UperNetConfig, WeightMetadata, backbone_tensors, decoder_tensors, final_norm_tensors, head_tensors,
+    EncoderKind, FcmaeConfig, FcmaeObjective, Fit, Geometry, Interpolation, LAYER_SCALE_INIT, MaskRcnnConfig,
+    ModelConfig, Preprocessing, ResponseNorm, STAGES, SegmentationTask, TensorShape, UperNetConfig,
+    WeightMetadata, backbone_tensors, decoder_tensors, final_norm_tensors, head_tensors,
 };
 
 use super::untold_autoencoder;
 use crate::error::{IoError, bad_tensor};
 use crate::strict::check_shapes;
 use crate::upernet_names::HEADS;
-
-/// The name of a model that is no row of the table.
-const CUSTOM: &str = "custom";
 
 /// Prefix of the names of a detector's heads on regions.
 const REGION_HEADS: &str = "roi_head.";
@@ -205,8 +202,8 @@ impl Found<'_> {
             depths[stage] = self.count_blocks(&format!("{prefix}stages.{stage}"))?;
         }
         let first = format!("{prefix}stages.0.0");
-        let mut model = ModelConfig {
-            name: CUSTOM.to_owned(),
+        let model = ModelConfig {
+            name: String::new(),
             depths,
             widths,
             response_norm: self.response_norm(&first),
@@ -215,10 +212,7 @@ impl Found<'_> {
             input_channels,
             stem_stride,
         };
-        if let Some(name) = name_of(&model) {
-            name.clone_into(&mut model.name);
-        }
-        Ok(model)
+        Ok(model.named())
     }
 
     /// GRN, if a block has its parameters: files of others have nothing else in its place.
@@ -280,11 +274,4 @@ impl Found<'_> {
         let why = "is missing, although others have their official names; use the whole checkpoint";
         bad_tensor(self.path, name, why)
     }
-}
-
-/// The name of the row of the table with these sizes, whatever its stem and its classes.
-fn name_of(model: &ModelConfig) -> Option<&'static str> {
-    let shape =
-        |config: &ModelConfig| (config.depths, config.widths, config.response_norm, config.layer_scale);
-    MODELS.iter().find(|size| shape(&size.config()) == shape(model)).map(|size| size.name)
 }

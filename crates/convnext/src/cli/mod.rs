@@ -44,6 +44,7 @@ mod segmentation_data;
 mod segmentation_inference;
 mod shared;
 mod signals;
+mod stages;
 mod study;
 mod training;
 mod values;

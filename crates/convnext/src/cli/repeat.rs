@@ -1,6 +1,7 @@
 //! `--config`: the arguments of a recorded run, below those that are typed.
 
 mod recorded;
+mod recorded_model;
 mod replaced;
 mod typed;
 

@@ -20,6 +20,7 @@ use super::blocks::BlockArguments;
 use super::length::{LengthArguments, minutes};
 use super::range::{RangeName, range};
 use super::shared::RankArguments;
+use super::stages::StageArguments;
 use super::values::{
     DecodeArguments, GradientSumName, MachineArguments, channels, count, image_size, model, positive,
     setting, stem_stride,
@@ -71,6 +72,8 @@ pub(crate) struct TrainingArguments {
     /// or of the weights, or 224]
     #[arg(long, value_name = "N|HxW", value_parser = image_size)]
     pub(crate) image_size: Option<ImageSize>,
+    #[command(flatten)]
+    pub(crate) stages: StageArguments,
     /// Side of the stem's patches: 4, or 2 or 1 for small images [default: that of the weights, or 4]
     #[arg(long, value_name = "N", value_parser = stem_stride)]
     pub(crate) stem_stride: Option<usize>,
@@ -115,12 +118,12 @@ impl TrainingArguments {
     /// The backbone: that of the weights to start from, or the named one, for as many channels as were asked for.
     pub(crate) fn backbone(&self, init: Option<(&Path, &ModelConfig)>) -> Result<ModelConfig, TrainError> {
         let Some((path, found)) = init else {
-            let mut config = self.model.ok_or(TrainError::NoModel)?.config();
+            let mut config = self.stages.apply(self.model.ok_or(TrainError::NoModel)?.config());
             config.stem_stride = self.stem_stride.unwrap_or(config.stem_stride);
             config.input_channels = self.channels.unwrap_or(config.input_channels);
             return Ok(self.blocks.of_fresh(config));
         };
-        let mut asked = self.model.map_or_else(|| found.clone(), ModelSize::config);
+        let mut asked = self.stages.apply(self.model.map_or_else(|| found.clone(), ModelSize::config));
         asked.stem_stride = self.stem_stride.unwrap_or(found.stem_stride);
         // What is special about the blocks of weights is no reason to refuse the name of their size.
         let shape = |config: &ModelConfig| {
@@ -143,7 +146,7 @@ impl TrainingArguments {
             let found = self.blocks.of_weights(path, found.clone())?;
             return Ok(ModelConfig { input_channels: asked, ..found });
         }
-        let describe = |config: &ModelConfig| format!("{}, stem stride {}", config.name, config.stem_stride);
+        let describe = |config: &ModelConfig| format!("{config}, stem stride {}", config.stem_stride);
         Err(TrainError::OtherModel { path: path.to_owned(), found: describe(found), asked: describe(&asked) })
     }
 }

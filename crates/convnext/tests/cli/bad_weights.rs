@@ -122,9 +122,11 @@ fn weights_of_another_model() {
         ("--model atto", "atto, stem stride 1"),
         ("--stem-stride 4", "micro, stem stride 4"),
         ("--model v1-micro", "v1-micro"),
+        ("--widths 8,16,24,32", "custom (depths 1-1-2-1, widths 8-16-24-32), stem stride 1"),
     ] {
         let lines = ["pretrain", "finetune"].map(|command| format!("{command} {start} {settings}"));
-        let words = ["'micro, stem stride 1'", found, "leave --model and --stem-stride out"];
+        let words =
+            ["'micro, stem stride 1'", found, "leave --model, --depths, --widths and --stem-stride out"];
         refuse(&bench, &lines.each_ref().map(|line| &line[..]), "autoencoder.safetensors", &words);
     }
 }

@@ -2,7 +2,7 @@
 
 use predicates::prelude::*;
 use predicates::str::contains;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::bench::Bench;
 use super::weights::autoencoder;
@@ -41,6 +41,31 @@ fn the_run_folder_holds_configuration_metrics_and_weights() {
     // 12 images are 3 steps, so the second epoch is cut short.
     let epochs: Vec<&Value> = lines.iter().filter(|line| line.get("train_loss").is_some()).collect();
     assert_eq!(epochs.iter().map(|epoch| &epoch["step"]).collect::<Vec<_>>(), [3, 5], "{metrics}");
+}
+
+#[test]
+fn a_model_of_other_stages_is_trained_fine_tuned_and_measured() {
+    let bench = photos();
+    let stages = "--depths 1,2,1,1 --widths 8,24,40,72";
+    bench.succeed(&format!("{QUICK} {stages} --steps 1 --out own"));
+    let model = |weights: &str| {
+        let mut found = bench.json(&format!("inspect {weights} --json"));
+        ["name", "depths", "widths"].map(|key| found["metadata"]["backbone"][key].take())
+    };
+    let expected = [json!("custom"), json!([1, 2, 1, 1]), json!([8, 24, 40, 72])];
+    assert_eq!(model("own/weights.safetensors"), expected);
+    bench.succeed(
+        "finetune --data photos --init own/weights.safetensors --image-size 64 --batch-size 4 --steps 1 --out tuned",
+    );
+    assert_eq!(model("tuned/weights.safetensors"), expected);
+    let measured = bench.json(&format!(
+        "bench --mode infer --model micro {stages} --image-size 64 --batch-size 1 --steps 1 --json"
+    ));
+    assert_eq!(measured["model"], "custom", "{measured}");
+    bench.refuse(
+        2,
+        &[(&format!("{QUICK} --widths 8,24,40 --steps 1 --out x"), &["4 whole numbers from 1 to 65536"])],
+    );
 }
 
 #[test]

@@ -35,6 +35,12 @@ fn a_repeated_run_has_the_same_bits() {
                 .to_owned(),
         ),
         (
+            "custom",
+            "finetune --data labelled --init none --model v1-micro --depths 1,2,1,1 --widths 8,24,40,72 --image-size 32 \
+             --epochs 2 --seed 5"
+                .to_owned(),
+        ),
+        (
             "transformer",
             "pretrain --data labelled --model micro --image-size 64 --steps 2 --decoder transformer --decoder-depth 1 \
              --decoder-width 64 --decoder-heads 4"

@@ -8,6 +8,7 @@ use crate::cli::activations::ActivationsName;
 use crate::cli::blocks::{BlockArguments, FreshBlockArguments};
 use crate::cli::decoder::DecoderArguments;
 use crate::cli::shared::RankArguments;
+use crate::cli::stages::StageArguments;
 use crate::cli::values::{self, GradientSumName, MachineArguments};
 
 /// Measure how fast a model runs on this machine, on random images
@@ -44,6 +45,8 @@ pub(crate) struct BenchArguments {
     /// Side of the stem's patches
     #[arg(long, value_name = "N", value_parser = values::stem_stride, default_value = "4")]
     pub(super) stem_stride: usize,
+    #[command(flatten)]
+    pub(super) stages: StageArguments,
     #[command(flatten)]
     pub(super) blocks: FreshBlockArguments,
     /// Sites that the encoder of a pre-training computes at
@@ -88,7 +91,8 @@ pub(crate) struct BenchArguments {
 impl BenchArguments {
     /// The backbone that is measured.
     pub(super) fn backbone(&self) -> ModelConfig {
-        let model = ModelConfig { stem_stride: self.stem_stride, ..self.model.config() };
+        let model = self.stages.apply(self.model.config());
+        let model = ModelConfig { stem_stride: self.stem_stride, ..model };
         BlockArguments::from(self.blocks).of_fresh(model)
     }
 }

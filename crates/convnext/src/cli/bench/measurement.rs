@@ -1,6 +1,6 @@
 //! Result of the bench, as JSON and as text.
 
-use convnext::core::{ImageSize, ResponseNorm};
+use convnext::core::{ImageSize, ResponseNorm, STAGES};
 use convnext::nn::{Precision, is_cpu, kernels, peak_activation_bytes};
 use serde::Serialize;
 
@@ -30,7 +30,10 @@ pub(super) struct Timed {
 #[derive(Debug, Serialize)]
 pub(super) struct Measurement {
     mode: Mode,
-    model: &'static str,
+    model: String,
+    /// Blocks and channels of each stage.
+    depths: [usize; STAGES],
+    widths: [usize; STAGES],
     /// By its name on the command line; `none` of blocks without one.
     response_norm: &'static str,
     /// Initial value; `None` of blocks without LayerScale.
@@ -97,10 +100,12 @@ impl Measurement {
         let gflops = macs.map(|macs| 2e-9 * macs * arguments.batch_size as f64 / median);
         Self {
             mode: arguments.mode,
-            model: arguments.model.name,
+            depths: backbone.depths,
+            widths: backbone.widths,
             response_norm: backbone.response_norm.map_or(ResponseNorm::NONE, ResponseNorm::name),
             layer_scale: backbone.layer_scale,
             block_differences: backbone.block_differences(),
+            model: backbone.name,
             batch_size: arguments.batch_size,
             image_size: arguments.image_size,
             encoder: arguments.encoder,

@@ -1,17 +1,14 @@
 //! The arguments that a recorded configuration stands for.
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
 
-use anyhow::{Context, bail};
-use convnext::core::{
-    DecoderKind, DetectionTask, Kind, ModelConfig, ModelSize, SegmentationTask, find_model,
-};
+use anyhow::bail;
+use convnext::core::{DecoderKind, DetectionTask, Kind, SegmentationTask};
 use convnext::multilabel::MultiLabelTask;
-use convnext::train::{LabelSubset, read_metadata};
+use convnext::train::LabelSubset;
 use toml::{Table, Value};
 
-use crate::cli::blocks::{arguments_of_blocks, arguments_of_changed_blocks};
+use super::recorded_model::model_arguments;
 
 /// A flag and its value; an empty value for one that takes none.
 pub(super) type Argument = (&'static str, OsString);
@@ -126,62 +123,11 @@ fn dense_arguments(settings: &Table) -> Vec<Argument> {
     widths.into_iter().flatten().chain(file).chain(ignored).chain(switches).collect()
 }
 
-/// Arguments that make the recorded backbone: its name where it does not come from weights, and its channels.
-fn model_arguments(settings: &Table, init: Option<&OsStr>) -> anyhow::Result<Vec<Argument>> {
-    let is_recorded_start = init.is_none() && settings.contains_key("init");
-    if init.is_some_and(|init| init != "none") {
-        return Ok(changed_blocks(settings));
-    }
-    let model: ModelConfig = (backbone(settings).context("the recorded run has no model")?.clone())
-        .try_into()
-        .context("the recorded model cannot be read")?;
-    let channels = ("--channels", model.input_channels.to_string().into());
-    let blocks = arguments_of_blocks(&model).map(|(flag, value)| (flag, OsString::from(value)));
-    if is_recorded_start {
-        return Ok(blocks.into_iter().chain([channels]).collect());
-    }
-    let named = find_model(&model.name)?.config();
-    let shape = |config: &ModelConfig| (config.depths, config.widths);
-    if shape(&named) != shape(&model) {
-        bail!(
-            "the recorded model has depths {:?} and widths {:?}, which '{}' has not, so that the run cannot be repeated",
-            model.depths,
-            model.widths,
-            model.name
-        );
-    }
-    let mut found = vec![
-        ("--model", model.name.clone().into()),
-        ("--stem-stride", model.stem_stride.to_string().into()),
-        channels,
-    ];
-    if (model.response_norm, model.layer_scale) != (named.response_norm, named.layer_scale) {
-        found.extend(blocks);
-    }
-    Ok(found)
-}
-
-/// Arguments for what the run changed in the blocks that it started from, as a start from other weights needs them.
-fn changed_blocks(settings: &Table) -> Vec<Argument> {
-    let model: Option<ModelConfig> = backbone(settings).and_then(|model| model.clone().try_into().ok());
-    let Some(model) = model else { return Vec::new() };
-    let init = settings.get("init").and_then(Value::as_str);
-    let of_weights = init.and_then(|init| read_metadata(Path::new(init)).ok()?.convnext().ok());
-    // From scratch, or without its weights: the blocks that the name stands for.
-    let start = of_weights.or_else(|| find_model(&model.name).ok().map(ModelSize::config));
-    let changes = start.map(|start| arguments_of_changed_blocks(&start, &model)).unwrap_or_default();
-    changes.into_iter().map(|(flag, value)| (flag, value.into())).collect()
-}
-
-fn backbone(settings: &Table) -> Option<&Value> {
-    nested(settings, &["model", "encoder"]).or_else(|| settings.get("model"))
-}
-
 fn is_on(settings: &Table, key: &str) -> bool {
     settings.get(key).and_then(Value::as_bool) == Some(true)
 }
 
-fn nested<'t>(table: &'t Table, path: &[&str]) -> Option<&'t Value> {
+pub(super) fn nested<'t>(table: &'t Table, path: &[&str]) -> Option<&'t Value> {
     let (first, rest) = path.split_first()?;
     rest.iter().try_fold(table.get(*first)?, |value, key| value.get(*key))
 }
@@ -284,13 +230,18 @@ mod tests {
     }
 
     #[test]
+    fn other_stages_are_told() {
+        let other = RUN.replace("[1, 1, 2, 1]", "[9, 1, 2, 1]").replace("'micro'", "'custom'");
+        let stages = ["--depths=9,1,2,1", "--widths=16,32,64,128"].map(str::to_owned);
+        let found = arguments(&other, None).unwrap();
+        assert!(found.contains(&"--model=micro".to_owned()) && found.ends_with(&stages), "{found:?}");
+        let v1 =
+            other.replace("grn = true", "grn = false").replace("layer_scale = false", "layer_scale = true");
+        assert!(arguments(&v1, None).unwrap().contains(&"--model=v1-micro".to_owned()));
+    }
+
+    #[test]
     fn what_no_argument_says_is_refused() {
-        assert!(
-            arguments(&RUN.replace("[1, 1, 2, 1]", "[9, 1, 2, 1]"), None)
-                .unwrap_err()
-                .to_string()
-                .contains("depths")
-        );
         assert!(
             arguments(&format!("task = 'depth'\n{RUN}"), None).unwrap_err().to_string().contains("depth")
         );

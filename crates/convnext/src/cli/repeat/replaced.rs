@@ -25,6 +25,9 @@ const WITHOUT_EFFECT: [&str; 13] = [
     "--verbose",
 ];
 
+/// Flags that change the named model, and give way to another one.
+const OF_MODEL: [&str; 2] = ["--depths", "--widths"];
+
 /// `true` if a recorded flag gives way to a typed one: the same, or one that does not go with it.
 pub(super) fn gives_way(command: &Command, recorded: &str, typed: &TypedFlag) -> bool {
     let excludes = |flag: &str, other: &str| {
@@ -34,7 +37,11 @@ pub(super) fn gives_way(command: &Command, recorded: &str, typed: &TypedFlag) ->
             command.get_arg_conflicts_with(argument).iter().any(|argument| of(argument, other))
         })
     };
-    recorded == typed.flag || excludes(recorded, &typed.flag) || excludes(&typed.flag, recorded)
+    let is_of_other_model = typed.flag == "--model" && OF_MODEL.contains(&recorded);
+    recorded == typed.flag
+        || is_of_other_model
+        || excludes(recorded, &typed.flag)
+        || excludes(&typed.flag, recorded)
 }
 
 /// What is typed in place of what was recorded, such as `--seed=2 (was 1)`; nothing where both are the same.
@@ -80,8 +87,10 @@ mod tests {
     use crate::cli::repeat::typed::typed_flags;
 
     fn command() -> Command {
-        let with_value =
-            ["config", "out", "seed", "set", "data", "range", "threads", "lr", "labels", "cache"];
+        let with_value = [
+            "config", "out", "seed", "set", "data", "range", "threads", "lr", "labels", "cache", "model",
+            "depths",
+        ];
         let switches =
             ["quick", "fast-decode"].map(|name| Arg::new(name).long(name).action(ArgAction::SetTrue));
         let fraction = Arg::new("fraction").long("fraction").conflicts_with("labels");
@@ -110,6 +119,12 @@ mod tests {
     fn what_is_typed_as_it_was_recorded_is_not_named() {
         let recorded = [("--data", "d/g16".into()), ("--seed", "1".into()), ("--fast-decode", "".into())];
         assert_eq!(described("--data d/g16/ --seed=1 --fast-decode --lr 1", &recorded), "--lr 1");
+    }
+
+    #[test]
+    fn stages_give_way_to_another_model() {
+        let recorded = [("--model", "micro".into()), ("--depths", "1,1,2,1".into()), ("--seed", "1".into())];
+        assert_eq!(described("--model atto", &recorded), "--model atto (was micro, --depths 1,1,2,1)");
     }
 
     #[test]
