@@ -1,10 +1,11 @@
-//! Features during a pre-training: their distance, and dead and saturated maps, on the same images each time.
+//! Features during a pre-training: their distance, and dead and saturated maps, on the same images each time; and the sizes of
+//! what blocks learn to scale them with.
 
 use convnext_analysis::ChannelCounts;
 use convnext_core::{ModelConfig, Preprocessing, STAGES, Seed};
 use convnext_data::{Dataset, OnCorrupt, Orientation};
 use convnext_distributed::Ranks;
-use convnext_nn::{Backbone, BlockLayer};
+use convnext_nn::{Backbone, Block, BlockLayer, tensor_values};
 
 use crate::analysis::backbone_analysis::BackboneAnalysis;
 use crate::analysis::layer_statistics::LayerStatistics;
@@ -49,7 +50,8 @@ impl FeatureWatch {
     }
 
     /// Of the expanded activations after GRN, where a collapse shows (paper section 4): the cosine distance, mean over all
-    /// blocks and over those of each stage, and the shares of dead and of saturated maps.
+    /// blocks and over those of each stage, and the shares of dead and of saturated maps. Of the blocks: the mean absolute value
+    /// of GRN's gamma, which starts at 0, and of LayerScale's factors.
     pub(crate) fn metrics(&self, backbone: (&Backbone, &ModelConfig)) -> Result<Vec<Metric>, TrainError> {
         let analysis =
             BackboneAnalysis::of(backbone, &self.images, &self.preprocessing, &self.reading, |_| ())?;
@@ -73,8 +75,26 @@ impl FeatureWatch {
         };
         metrics.push(share("dead_maps", "dead maps", |counts| counts.dead_maps));
         metrics.push(share("saturated_maps", "saturated maps", |counts| counts.saturated_maps));
+        metrics.extend(factors(backbone.0, "grn_gamma", "size of GRN's gamma", |block| {
+            block.grn.as_ref().map(|grn| tensor_values(grn.gamma.val()))
+        }));
+        metrics.extend(factors(backbone.0, "layer_scale", "size of LayerScale", |block| {
+            block.gamma.as_ref().map(|gamma| tensor_values(gamma.val()))
+        }));
         Ok(metrics)
     }
+}
+
+/// The mean absolute value of learned factors over all blocks; `None` where blocks have none.
+fn factors(
+    backbone: &Backbone,
+    name: &str,
+    label: &str,
+    of: fn(&Block) -> Option<Vec<f32>>,
+) -> Option<Metric> {
+    let values = backbone.stages.iter().flatten().filter_map(of).flatten();
+    let size = mean(values.map(|value| f64::from(value.abs())))?;
+    Some(Metric::new(name, Some(size), Direction::HigherIsBetter).labelled(label))
 }
 
 /// The mean; `None` of nothing.

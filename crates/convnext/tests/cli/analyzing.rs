@@ -1,5 +1,6 @@
 //! `convnext analyze`, and `pretrain --watch-features`.
 
+use convnext::io::read_weights;
 use predicates::prelude::*;
 use predicates::str::contains;
 use safetensors::SafeTensors;
@@ -152,6 +153,14 @@ fn a_pretraining_says_what_becomes_of_its_features() {
         let value = last[format!("validation_{name}")].as_f64().unwrap();
         assert!((0.0..=1.0).contains(&value), "{name} {value}");
     }
+    let gammas = read_weights(&bench.path("watched/weights.safetensors")).unwrap().arrays.into_values();
+    let gammas =
+        gammas.filter(|array| array.name.starts_with("encoder.") && array.name.ends_with("grn.gamma"));
+    let gammas: Vec<f32> = gammas.flat_map(|array| array.to_f32().unwrap()).collect();
+    let size = gammas.iter().map(|gamma| f64::from(gamma.abs())).sum::<f64>() / gammas.len() as f64;
+    let found = last["validation_grn_gamma"].as_f64().unwrap();
+    assert!(size > 0.0 && (found - size).abs() < 1e-9, "{found} {size}");
+    assert!(last.get("validation_layer_scale").is_none(), "{last}");
     assert!(bench.read_text("watched/report.html").contains("feature distance"));
     // What is watched changes nothing of what is learned.
     bench.succeed(&format!("{line} --set training.validate_every={{epochs=1}} --out plain"));
