@@ -1,4 +1,5 @@
-"""UperNet on CamVid at half resolution, from scratch and from FCMAE, and PyTorch beside it: runs, table and curves.
+"""UperNet on CamVid at half resolution, from scratch and from FCMAE, and PyTorch beside it, and one run at full resolution:
+runs, table and curves.
 
     python benches/studies/camvid.py run --camvid CAMVID --photographs SAMPLE --runs RUNS   # what is missing
     python benches/studies/camvid.py table
@@ -13,7 +14,7 @@ images that is held out; the validation images are for the reported runs. Runs h
 import argparse
 from pathlib import Path
 
-from runs import ROOT, Runs, Transfer, add_arguments, main
+from runs import ROOT, Runs, Transfer, add_arguments, main, spread
 
 RESULTS = ROOT / "docs" / "results" / "2026-11-29-camvid.jsonl"
 METRICS = {"miou": "mIoU"}
@@ -41,22 +42,32 @@ class CamVid(Transfer):
     RATES = {"scratch": [5e-4, 1e-3, 2e-3], "own": [1e-3, 2e-3, 4e-3, 8e-3]}
     STEPS, BATCH = 1200, 8
     METRIC = "miou"
-    SETTINGS = ["--task", "segment", "--ignore-index", "11", "--image-size", "128", "--batch-size", BATCH]
+    ALL_SETTINGS = ["--task", "segment", "--ignore-index", "11", "--batch-size", BATCH]
+    SETTINGS = [*ALL_SETTINGS, "--image-size", "128"]
+    # As much of an image in a crop, at twice the resolution.
+    FULL_SETTINGS = [*ALL_SETTINGS, "--image-size", "256"]
     VALIDATE_EVERY = {367: 3, 20: 60}
     PEER, PEER_NAME, PEER_SETTINGS = ("pytorch", "train_segmentation.py"), "from scratch, PyTorch", []
 
     def __init__(self, arguments, results):
         folder, self.photographs = Path(arguments.runs).resolve(), Path(arguments.photographs).resolve()
+        self.whole = Path(arguments.camvid).resolve()
         data, training = folder / "camvid-half", folder / "camvid-half-train"
         folder.mkdir(parents=True, exist_ok=True)
-        halved(Path(arguments.camvid).resolve(), data)
+        halved(self.whole, data)
         for kind in ("images", "annotations"):
             link = training / kind
             link.parent.mkdir(exist_ok=True)
             if not link.exists():
                 link.symlink_to(data / kind / "train")
-        names = {training: "CAMVID-HALF-TRAIN", data: "CAMVID-HALF", self.photographs: "SAMPLE"}
+        names = {training: "CAMVID-HALF-TRAIN", data: "CAMVID-HALF", self.whole: "CAMVID", self.photographs: "SAMPLE"}
         super().__init__(Runs(folder, results, arguments.program, names, {"validation_miou": "miou"}), data, training)
+
+    def run(self, with_peer):
+        super().run(with_peer)
+        rate = self.chosen_rate(self.runs.results, "own")
+        more = ["--lr", f"{rate:g}", "--steps", self.STEPS, "--seed", 0, "--set", "training.validate_every={ epochs = 3 }"]
+        self.runs.ours("full-resolution", "finetune", "--data", self.whole, *self.init("own"), *self.FULL_SETTINGS, *more)
 
     @staticmethod
     def rates_of(start):
@@ -64,6 +75,12 @@ class CamVid(Transfer):
 
     def images_of(self, start):
         return {"own": self.data / "images" / "train", "photographs": self.photographs}[start]
+
+
+    @classmethod
+    def print_table(cls, results, metrics):
+        super().print_table(results, metrics)
+        print(f"\nAt full resolution, mIoU, 367 images: {spread(results.of_seeds({0: 'full-resolution'}, 'miou').values())}")
 
 
 if __name__ == "__main__":
