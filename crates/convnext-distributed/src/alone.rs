@@ -15,6 +15,10 @@ impl Collective for Alone {
         1
     }
 
+    fn local_size(&self) -> usize {
+        1
+    }
+
     fn host(&self) -> String {
         "localhost".into()
     }

@@ -11,6 +11,9 @@ pub trait Collective: Debug + Send + Sync {
     /// The number of ranks, at least 1.
     fn size(&self) -> usize;
 
+    /// The number of ranks on the machine of this one, itself included: they share its memory.
+    fn local_size(&self) -> usize;
+
     /// Name of the machine that this rank runs on.
     fn host(&self) -> String;
 

@@ -62,9 +62,10 @@ impl Mpi {
         }
         let world = universe.world();
         // MPI counts ranks from 0, in a C `int`.
-        let [rank, size] = [world.rank(), world.size()].map(|number| number.unsigned_abs() as usize);
+        let [rank, size, local_size] = [world.rank(), world.size(), world.split_shared(world.rank()).size()]
+            .map(|number| number.unsigned_abs() as usize);
         let host = processor_name().unwrap_or_else(|_| "a host without a name".into());
-        let ranks = Ranks::new(Processes { rank, size, host, in_use: Mutex::new(()) });
+        let ranks = Ranks::new(Processes { rank, size, local_size, host, in_use: Mutex::new(()) });
         Ok(Self { ranks, _universe: universe })
     }
 
@@ -79,6 +80,7 @@ impl Mpi {
 struct Processes {
     rank: usize,
     size: usize,
+    local_size: usize,
     host: String,
     /// Held during an operation: one thread at a time may be in MPI.
     in_use: Mutex<()>,
@@ -125,6 +127,10 @@ impl Collective for Processes {
 
     fn size(&self) -> usize {
         self.size
+    }
+
+    fn local_size(&self) -> usize {
+        self.local_size
     }
 
     fn host(&self) -> String {

@@ -43,6 +43,10 @@ impl<N: Fn(Duration) + Send + Sync> Collective for Noted<N> {
         self.ranks.size()
     }
 
+    fn local_size(&self) -> usize {
+        self.ranks.local_size()
+    }
+
     fn host(&self) -> String {
         self.ranks.host()
     }

@@ -148,6 +148,10 @@ impl Collective for Thread {
         self.meeting.size
     }
 
+    fn local_size(&self) -> usize {
+        self.meeting.size
+    }
+
     fn host(&self) -> String {
         format!("thread {}", self.rank)
     }

@@ -7,6 +7,7 @@ use burn::tensor::Device;
 use convnext_core::{
     ConfigError, Cost, FcmaeConfig, ImageSize, ModelConfig, PatchGrid, decoder_parameters, usable_kept_count,
 };
+use convnext_distributed::Ranks;
 use convnext_nn::{Activations, Precision, is_cpu};
 use sysinfo::System;
 
@@ -133,17 +134,18 @@ impl MemoryEstimate {
         Ok(Self { bytes: values.saturating_mul(VALUE).saturating_add(PROGRAM) })
     }
 
-    /// The largest batch of a training whose need fits into the memory that is free, and at most 4,096 images.
-    /// `need` tells that of a batch.
+    /// The largest batch of a training whose need fits into the memory that is free, of which ranks on one machine have equal
+    /// parts, and at most 4,096 images. `need` tells that of a batch.
     ///
     /// # Errors
     /// [`TrainError::UnknownMemory`] on other devices than the CPU, [`TrainError::Memory`] when not even one image
     /// fits, and what `need` fails with.
     pub fn largest_batch(
         device: &Device,
+        ranks: &Ranks,
         need: impl Fn(usize) -> Result<Self, ConfigError>,
     ) -> Result<usize, TrainError> {
-        let available = available_memory().filter(|_| is_cpu(device)).ok_or(TrainError::UnknownMemory)?;
+        let available = available_to_rank(device, ranks).ok_or(TrainError::UnknownMemory)?;
         let found = largest(available, &need)?;
         if found == 0 {
             let needed = bytes_in_words(need(1)?.bytes);
@@ -153,13 +155,13 @@ impl MemoryEstimate {
         Ok(found)
     }
 
-    /// Compares the need with the memory that is free; warns when it is close. Other devices than the CPU
-    /// have memory of their own, and are not asked.
+    /// Compares the need with the memory that is free, of which ranks on one machine have equal parts; warns when it is close.
+    /// Other devices than the CPU have memory of their own, and are not asked.
     ///
     /// # Errors
     /// [`TrainError::Memory`] when there is much less.
-    pub fn check(self, device: &Device) -> Result<(), TrainError> {
-        let Some(available) = available_memory().filter(|_| is_cpu(device)) else { return Ok(()) };
+    pub fn check(self, device: &Device, ranks: &Ranks) -> Result<(), TrainError> {
+        let Some(available) = available_to_rank(device, ranks) else { return Ok(()) };
         let (needed, available_words) = (bytes_in_words(self.bytes), bytes_in_words(available));
         if self.bytes <= available {
             return Ok(());
@@ -173,8 +175,8 @@ impl MemoryEstimate {
     }
 
     /// Such as `needs about 283 MiB of memory (21.4 GiB available)`.
-    pub(crate) fn beside_available(self, device: &Device) -> String {
-        let available = available_memory().filter(|_| is_cpu(device));
+    pub(crate) fn beside_available(self, device: &Device, ranks: &Ranks) -> String {
+        let available = available_to_rank(device, ranks);
         let available = available.map(|bytes| format!(" ({} available)", bytes_in_words(bytes)));
         format!("needs about {} of memory{}", bytes_in_words(self.bytes), available.unwrap_or_default())
     }
@@ -191,6 +193,13 @@ fn largest(
         if need(middle)?.bytes <= bytes { fits = middle } else { too_large = middle }
     }
     Ok(fits)
+}
+
+/// Bytes of memory that a rank may still take: its part of what is free on its machine. `None` where the system does not tell,
+/// and on other devices than the CPU, which have memory of their own.
+fn available_to_rank(device: &Device, ranks: &Ranks) -> Option<u64> {
+    let available = available_memory().filter(|_| is_cpu(device))?;
+    Some(available / ranks.local_size() as u64)
 }
 
 /// Bytes of memory that this process may still take; `None` where the system does not tell.

@@ -1,4 +1,5 @@
 use convnext_core::{DecoderConfig, DecoderKind, ResponseNorm, find_model};
+use convnext_distributed::run_threads;
 
 use super::*;
 
@@ -114,18 +115,34 @@ fn the_largest_batch_is_the_last_one_that_fits() {
     }
     let device = Device::flex();
     assert_eq!(
-        MemoryEstimate::largest_batch(&device, |_| Ok(MemoryEstimate { bytes: 1 })).unwrap(),
+        MemoryEstimate::largest_batch(&device, &Ranks::default(), |_| Ok(MemoryEstimate { bytes: 1 }))
+            .unwrap(),
         MAX_BATCH
     );
     let error =
-        MemoryEstimate::largest_batch(&device, |_| Ok(MemoryEstimate { bytes: 1 << 50 })).unwrap_err();
+        MemoryEstimate::largest_batch(&device, &Ranks::default(), |_| Ok(MemoryEstimate { bytes: 1 << 50 }))
+            .unwrap_err();
     assert!(matches!(error, TrainError::Memory { .. }), "{error}");
+}
+
+#[test]
+fn ranks_of_one_machine_share_its_memory() {
+    // Bytes of which 64 images fill a quarter of the machine, so that other programs may take and give back some.
+    let quarter = available_memory().unwrap() / 4;
+    let need = |batch: usize| Ok(MemoryEstimate { bytes: quarter / 64 * batch as u64 });
+    let largest = |ranks: &Ranks| MemoryEstimate::largest_batch(&Device::flex(), ranks, need).unwrap();
+    let alone = largest(&Ranks::default());
+    assert!((200..=300).contains(&alone), "{alone}");
+    for found in run_threads(4, |ranks| largest(&ranks)) {
+        assert!((50..=75).contains(&found), "{found} of {alone}");
+    }
 }
 
 #[test]
 fn what_does_not_fit_is_refused_in_words() {
     let device = Device::flex();
-    let message = MemoryEstimate { bytes: 1 << 50 }.check(&device).unwrap_err().to_string();
+    let message =
+        MemoryEstimate { bytes: 1 << 50 }.check(&device, &Ranks::default()).unwrap_err().to_string();
     assert!(message.contains("1048576.0 GiB") && message.contains("--batch-size"), "{message}");
-    MemoryEstimate { bytes: 1 }.check(&device).unwrap();
+    MemoryEstimate { bytes: 1 }.check(&device, &Ranks::default()).unwrap();
 }

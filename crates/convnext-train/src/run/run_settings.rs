@@ -174,6 +174,15 @@ impl RunSettings {
         }
     }
 
+    /// Has these ranks share the run. Those of one machine share its memory, too, which bounds a cache in it.
+    pub fn shared_by(self, ranks: Ranks) -> Self {
+        let cache = match self.cache {
+            Cache::Memory { bytes } => Cache::Memory { bytes: bytes / ranks.local_size() as u64 },
+            other => other,
+        };
+        Self { cache, ranks, ..self }
+    }
+
     /// `true` if training starts from weights.
     pub fn is_from_weights(&self) -> bool {
         self.init.is_some()
@@ -195,7 +204,10 @@ impl RunSettings {
         }
         begun
             .and_then(|begun| begun.batch_size)
-            .map_or_else(|| MemoryEstimate::largest_batch(device, need).map(|found| found.min(images)), Ok)
+            .map_or_else(
+                || MemoryEstimate::largest_batch(device, &self.ranks, need).map(|found| found.min(images)),
+                Ok,
+            )
             .map(Some)
     }
 

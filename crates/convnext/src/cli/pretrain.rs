@@ -87,7 +87,7 @@ pub(crate) fn run(arguments: PretrainArguments, launched: &Launched, quiet: bool
         SharedMachine::set_up(&training.machine, &training.ranks, launched, quiet)?.for_training()?;
     let (dry_run, device) = (training.length.dry_run, &shared.machine.device);
     let (mut job, images) = shared.prepare(|| plan(arguments, shared.machine.threads))?;
-    job.run.ranks = shared.ranks.clone();
+    job.run = job.run.shared_by(shared.ranks.clone());
     if dry_run {
         let planned = plan_pretraining(&job, images, device)?;
         return print_plan(&planned, &job.run, &[]);

@@ -25,7 +25,7 @@ const CLASS_WEIGHTS: &str = "regularization.class_weights";
 pub(super) fn run(arguments: FinetuneArguments, shared: &SharedMachine) -> anyhow::Result<()> {
     let (task, dry_run) = (arguments.task, arguments.training.length.dry_run);
     let (mut job, data) = shared.prepare(|| plan(arguments, shared.machine.threads))?;
-    job.run.ranks = shared.ranks.clone();
+    job.run = job.run.shared_by(shared.ranks.clone());
     let (measured_on, device) = (MeasuredPart::of_validation(&data), &shared.machine.device);
     if dry_run {
         let lines = [

@@ -21,7 +21,7 @@ use crate::cli::training::recorded_recipe::Origin;
 pub(super) fn run(arguments: FinetuneArguments, shared: &SharedMachine) -> anyhow::Result<()> {
     let dry_run = arguments.training.length.dry_run;
     let (mut job, data) = shared.prepare(|| plan(arguments, shared.machine.threads))?;
-    job.run.ranks = shared.ranks.clone();
+    job.run = job.run.shared_by(shared.ranks.clone());
     let measured_on = MeasuredPart::of_detection(&data);
     for remark in &data.remarks {
         log::warn!("{}", remark.sentence());
