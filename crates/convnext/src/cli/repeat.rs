@@ -1,5 +1,6 @@
 //! `--config`: the arguments of a recorded run, below those that are typed.
 
+mod argument;
 mod recorded;
 mod recorded_model;
 mod replaced;
@@ -13,7 +14,8 @@ use anyhow::bail;
 use clap::{Args, Command};
 use convnext::train::{config_file, read_config};
 
-use self::recorded::{Argument, arguments_of, without_other_decoder};
+use self::argument::Argument;
+use self::recorded::{arguments_of, without_other_decoder};
 use self::replaced::{gives_way, overrides};
 use self::typed::{has_flag, typed_flags, value_of};
 use super::finetune::FinetuneArguments;

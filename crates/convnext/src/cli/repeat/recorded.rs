@@ -8,10 +8,8 @@ use convnext::multilabel::MultiLabelTask;
 use convnext::train::LabelSubset;
 use toml::{Table, Value};
 
+use super::argument::{Argument, nested};
 use super::recorded_model::model_arguments;
-
-/// A flag and its value; an empty value for one that takes none.
-pub(super) type Argument = (&'static str, OsString);
 
 /// Flags and the keys that they are recorded under. A value is written as it was typed.
 const KEYS: [(&str, &str); 12] = [
@@ -125,11 +123,6 @@ fn dense_arguments(settings: &Table) -> Vec<Argument> {
 
 fn is_on(settings: &Table, key: &str) -> bool {
     settings.get(key).and_then(Value::as_bool) == Some(true)
-}
-
-pub(super) fn nested<'t>(table: &'t Table, path: &[&str]) -> Option<&'t Value> {
-    let (first, rest) = path.split_first()?;
-    rest.iter().try_fold(table.get(*first)?, |value, key| value.get(*key))
 }
 
 /// A value without the quotes of TOML.

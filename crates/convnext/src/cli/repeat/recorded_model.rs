@@ -8,7 +8,7 @@ use convnext::core::{CUSTOM, ModelConfig, ModelSize, find_model};
 use convnext::train::read_metadata;
 use toml::{Table, Value};
 
-use super::recorded::{Argument, nested};
+use super::argument::{Argument, nested};
 use crate::cli::blocks::{arguments_of_blocks, arguments_of_changed_blocks};
 use crate::cli::stages::arguments_of_stages;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::{Arg, Command};
 
-use super::recorded::Argument;
+use super::argument::Argument;
 use super::typed::TypedFlag;
 
 /// Flags that say where and how a run is computed, and change no recorded setting.
