@@ -88,6 +88,7 @@ fn be_a_rank() -> ExitCode {
     let ranks = mpi.ranks();
     let launch = Launch::of_this_process().unwrap();
     assert_eq!((launch.rank, launch.size), (ranks.rank(), Some(ranks.size())));
+    assert_eq!(ranks.local_size(), ranks.size(), "all are on this machine");
     assert!(Mpi::start().is_err(), "MPI started twice");
     match env::args().nth(1).unwrap().as_str() {
         "operations" => operations(&ranks),

@@ -83,14 +83,14 @@ fn what_cannot_be_repeated_is_refused_with_the_reason() {
     bench.succeed("pretrain --data labelled --model micro --image-size 64 --steps 1 --out run");
     bench.write("damaged/config.toml", "seed = ");
     let text = bench.read_text("run/config.toml");
-    bench.write("other/config.toml", text.replace("depths = [1,", "depths = [3,"));
+    bench.write("other/config.toml", text.replace("name = \"micro\"", "name = \"mine\""));
     bench.refuse(
         1,
         &[
             ("finetune --config run --out x", &["run is the run of `convnext pretrain`"]),
             ("pretrain --config nowhere --out x", &["no run in nowhere", "config.toml"]),
             ("pretrain --config damaged --out x", &["damaged/config.toml is damaged"]),
-            ("pretrain --config other --out x", &["depths [3,", "cannot be repeated"]),
+            ("pretrain --config other --out x", &["'mine'", "known models"]),
             ("pretrain --config run --out run", &["output folder run is not empty"]),
         ],
     );
