@@ -33,7 +33,7 @@ class Nuclei(Transfer):
     STARTS = {"scratch": "from scratch", "own": "FCMAE, its training images"}
     SEEDS = [0, 1, 2]
     LABELLED = [160, 20]
-    RATES = {"scratch": [5e-4, 1e-3, 2e-3], "own": [5e-4, 1e-3, 2e-3]}
+    RATES = {"scratch": [2.5e-4, 5e-4, 1e-3, 2e-3], "own": [5e-4, 1e-3, 2e-3, 4e-3, 8e-3]}
     # 3,000 images.
     STEPS, BATCH = 750, 4
     METRIC = "mask"
