@@ -118,6 +118,7 @@ pub const MODELS: [ModelSize; 19] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::response_norm::ResponseNorm;
 
     #[test]
     fn a_model_is_named_by_its_shape() {
@@ -128,7 +129,6 @@ mod tests {
         assert_eq!(renamed(&ModelConfig { depths: [1, 1, 1, 1], ..micro.clone() }), CUSTOM);
         assert_eq!(renamed(&ModelConfig { response_norm: Family::V2.response_norm(), ..micro }), CUSTOM);
     }
-    use crate::response_norm::ResponseNorm;
 
     #[test]
     fn names_are_unique_and_found() {

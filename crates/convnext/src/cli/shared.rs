@@ -48,7 +48,8 @@ impl SharedMachine {
     ) -> anyhow::Result<Self> {
         if let Some(processes) = unconnected_processes() {
             log::warn!(
-                "srun started {processes} processes that do not know of each other, so that each does the whole work; to share                  it, start them with srun --mpi=pmix"
+                "srun started {processes} processes that do not know of each other, so that each does the whole work; to share \
+                 it, start them with srun --mpi=pmix"
             );
         }
         let ranks = launched.ranks().clone();

@@ -29,7 +29,10 @@ fn processes_that_do_not_know_of_each_other_are_warned_of() {
     let bench = Bench::new();
     bench.draw_classes("photos", 2);
     let step = [("SLURM_STEP_NUM_TASKS", "2"), ("SLURM_PROCID", "0")];
-    bench.run_with(PRETRAIN, &step).success().stderr(contains("srun --mpi=pmix"));
+    bench
+        .run_with(PRETRAIN, &step)
+        .success()
+        .stderr(contains("to share it, start them with srun --mpi=pmix"));
 }
 
 /// With MPI built in, ranks whose launcher is not there cannot start.

@@ -231,6 +231,9 @@ mod tests {
         let v1 =
             other.replace("grn = true", "grn = false").replace("layer_scale = false", "layer_scale = true");
         assert!(arguments(&v1, None).unwrap().contains(&"--model=v1-micro".to_owned()));
+        // In other weights what was changed of the family's blocks is changed as well.
+        let se = other.replace("grn = true", "grn = false\n        response_norm = 'se'");
+        assert!(arguments(&se, Some("x")).unwrap().ends_with(&["--response-norm=se".to_owned()]));
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(super) fn model_arguments(settings: &Table, init: Option<&OsStr>) -> anyhow:
     if is_recorded_start {
         return Ok(blocks.into_iter().chain([channels]).collect());
     }
-    let name = if model.name == CUSTOM { base_of(&model) } else { &model.name };
+    let name = base_of(&model);
     let named = find_model(name)?.config();
     let mut found =
         vec![("--model", name.into()), ("--stem-stride", model.stem_stride.to_string().into()), channels];
@@ -39,9 +39,13 @@ pub(super) fn model_arguments(settings: &Table, init: Option<&OsStr>) -> anyhow:
     Ok(found)
 }
 
-/// The model that stands for the family of one with other stages.
-fn base_of(model: &ModelConfig) -> &'static str {
-    if model.response_norm.is_some() { "micro" } else { "v1-micro" }
+/// The model that a run named, or one of the family of a model with stages of its own.
+fn base_of(model: &ModelConfig) -> &str {
+    match (model.name == CUSTOM, model.response_norm) {
+        (false, _) => &model.name,
+        (true, Some(_)) => "micro",
+        (true, None) => "v1-micro",
+    }
 }
 
 /// Arguments for what the run changed in the blocks that it started from, as a start from other weights needs them.
@@ -51,7 +55,7 @@ fn changed_blocks(settings: &Table) -> Vec<Argument> {
     let init = settings.get("init").and_then(Value::as_str);
     let of_weights = init.and_then(|init| read_metadata(Path::new(init)).ok()?.convnext().ok());
     // From scratch, or without its weights: the blocks that the name stands for.
-    let start = of_weights.or_else(|| find_model(&model.name).ok().map(ModelSize::config));
+    let start = of_weights.or_else(|| find_model(base_of(&model)).ok().map(ModelSize::config));
     let changes = start.map(|start| arguments_of_changed_blocks(&start, &model)).unwrap_or_default();
     changes.into_iter().map(|(flag, value)| (flag, value.into())).collect()
 }
