@@ -104,6 +104,28 @@ mod tests {
     }
 
     #[test]
+    fn pretrainings_have_the_epochs_of_the_recipes_that_they_name() {
+        use crate::lengths::printed_epochs;
+        use crate::model_names::filled;
+        use crate::stage::Stage;
+        use convnext_train::PretrainRecipe;
+
+        let mut checked = 0;
+        for (name, _) in STUDIES {
+            let study = read_study(name).unwrap();
+            for run in study.runs.iter().filter(|run| run.stage == Stage::Pretraining) {
+                let recipe = filled(run.recipe.as_deref().unwrap_or("paper"), &study.models).unwrap();
+                // A study of lengths names its own.
+                let Some(own) = printed_epochs(&study, run).filter(|_| *name != "table4") else { continue };
+                let recipe = PretrainRecipe::load(&recipe, &[]).unwrap();
+                assert_eq!(Some(own as f64), recipe.training.epochs, "{name}: {}", run.name);
+                checked += 1;
+            }
+        }
+        assert!(checked > 20, "{checked}");
+    }
+
+    #[test]
     fn an_unknown_study_is_refused_with_those_that_there_are() {
         let message = read_study("table2g").unwrap_err().to_string();
         assert!(message.contains("did you mean 'table2") && message.contains("transfer-init"), "{message}");

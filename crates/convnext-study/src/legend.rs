@@ -9,20 +9,21 @@ impl StudyOutcome {
     /// A sentence or two about what the numbers of the table are.
     pub fn legend(&self) -> String {
         let mut text = match self.options.seeds {
-            1 => {
-                "One seed, so that there is no standard deviation; the weights are the last ones.".to_owned()
+            1 => "One seed, so that there is no standard deviation.".to_owned(),
+            seeds => {
+                format!("Mean ± standard deviation over {seeds} seeds (n - 1), comparisons seed by seed.")
             }
-            seeds => format!(
-                "Mean ± standard deviation over {seeds} seeds (n - 1), comparisons seed by seed; the weights are the last \
-                 ones."
-            ),
         };
+        if self.plan.iter().any(|run| run.stage.is_training()) {
+            text += " The weights are the last ones.";
+        }
         if self.has_averages() {
             text += " The paper's numbers are those of the moving average of the weights where its recipe keeps one; that of \
                      ours is in the reports of the runs.";
         }
-        if let Some(baseline) = &self.study.baseline {
-            text += &format!(" The baseline is '{baseline}' unless a row has its own.");
+        let names_its_own = self.study.rows.iter().any(|row| row.against.is_some());
+        if let Some(baseline) = self.study.baseline.as_ref().filter(|_| !names_its_own) {
+            text += &format!(" Rows are compared with '{baseline}'.");
         }
         text
     }

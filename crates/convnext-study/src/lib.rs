@@ -10,6 +10,7 @@
 mod budget;
 mod built_in;
 mod checks;
+mod conditions;
 mod costs;
 mod data_record;
 mod error;
@@ -17,6 +18,7 @@ mod execution;
 mod legend;
 mod lengths;
 mod model_names;
+mod number;
 mod option_checks;
 mod options;
 mod outcome;
@@ -35,7 +37,7 @@ mod table;
 
 pub use built_in::{STUDIES, read_study, study_text};
 pub use error::StudyError;
-pub use options::{RecipeChoice, StageOptions, StudyOptions};
+pub use options::{RecipeChoice, StageOptions, StudyOptions, TimingConditions};
 pub use outcome::StudyOutcome;
 pub use plan::{PlannedRun, plan};
 pub use plots::StudyPlot;

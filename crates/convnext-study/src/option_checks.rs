@@ -32,13 +32,15 @@ pub(crate) fn check_effect(options: &StudyOptions, wanted: &[&Run]) -> Result<()
             return Err(without_effect(&flag, *stage));
         }
     }
+    let takes_data = |run: &&Run| run.stage == Stage::Finetuning || run.stage.data_of().is_some();
     let shared = SHARING.map(|stage| options.stage(stage));
-    let flags = [
-        ("--image-size", shared.iter().any(|stage| stage.image_size.is_some())),
-        ("--batch-size", shared.iter().any(|stage| stage.batch_size.is_some())),
-    ];
     let without_runs = !SHARING.into_iter().any(has);
-    if let Some((flag, _)) = flags.iter().find(|(_, is_given)| *is_given && without_runs) {
+    let flags = [
+        ("--data", options.stage(Stage::Finetuning).data.is_some() && !wanted.iter().any(takes_data)),
+        ("--image-size", without_runs && shared.iter().any(|stage| stage.image_size.is_some())),
+        ("--batch-size", without_runs && shared.iter().any(|stage| stage.batch_size.is_some())),
+    ];
+    if let Some((flag, _)) = flags.iter().find(|(_, is_in_vain)| *is_in_vain) {
         let why = format!("{flag} has no effect, because nothing is run that takes it; leave it out");
         return Err(StudyError::Options(why));
     }
@@ -47,14 +49,7 @@ pub(crate) fn check_effect(options: &StudyOptions, wanted: &[&Run]) -> Result<()
 
 /// An option that was given for a stage alone. The images of `--data` and `--pretraining-data` serve several stages.
 fn flag_of_stage(stage: Stage, options: &StageOptions) -> Option<String> {
-    let name = match stage {
-        Stage::Pretraining => "pretraining",
-        Stage::Intermediate => "intermediate",
-        Stage::Finetuning => "finetuning",
-        Stage::Downstream => "downstream",
-        Stage::Analysis => "analysis",
-        Stage::Bench => "bench",
-    };
+    let name = stage.name();
     let is_alone = stage == Stage::Downstream;
     if options.data.is_some() && [Stage::Intermediate, Stage::Downstream].contains(&stage) {
         Some(format!("--{name}-data"))

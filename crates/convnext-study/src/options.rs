@@ -9,7 +9,7 @@ use crate::error::StudyError;
 use crate::stage::Stage;
 use crate::study::{Run, Study};
 
-/// Decisions of a study's user, besides threads, which change no result.
+/// Decisions of a study's user.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct StudyOptions {
     /// Models in place of [`Study::models`], in their order; rows of further ones are left out. Those of the study if empty.
@@ -31,9 +31,25 @@ pub struct StudyOptions {
     /// Seconds that the whole study may take; lengths are chosen by it.
     #[serde(default)]
     pub budget: Option<u64>,
+    /// What changes no result but times; `None` for a study that shows none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timing: Option<TimingConditions>,
     /// Decisions for each stage.
     #[serde(default)]
     pub stages: BTreeMap<Stage, StageOptions>,
+}
+
+/// What times and speeds depend on besides the commands. A study that shows any goes on under the same conditions only.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TimingConditions {
+    /// Name of the processor.
+    pub processor: String,
+    /// Threads of each command.
+    pub threads: usize,
+    /// Words that start the ranks of each training; none where it is one process.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub launcher: Vec<String>,
 }
 
 /// Decisions for the runs of a stage.
@@ -88,7 +104,7 @@ impl StudyOptions {
         own.or_else(other).ok_or_else(|| {
             let flag = run.stage.data_flag();
             StudyError::Options(format!(
-                "run '{}' is a {}, whose images are not named; give {flag} PATH, or leave its rows out with --only",
+                "the images of run '{}', {}, are not named; give {flag} PATH, or leave its rows out with --only",
                 run.name, run.stage
             ))
         })

@@ -79,6 +79,9 @@ impl StudyOutcome {
     }
 
     fn value(&self, place: usize, metric: &ShownMetric) -> SeedValue {
+        if metric.is_duration() {
+            return self.hours(place);
+        }
         let Some(result) = &self.results[place] else {
             // It may wait for ever for the one that it needs.
             let needed = self.plan[place].needs.map(|needed| self.value(needed, metric));
@@ -89,7 +92,6 @@ impl StudyOutcome {
         match &result.ending {
             Ending::Diverged { .. } => SeedValue::Diverged,
             Ending::Failed { .. } => SeedValue::Failed,
-            Ending::Finished { .. } if metric.is_duration() => self.hours(place),
             ending @ Ending::Finished { .. } => match ending.values(&metric.name) {
                 Some(values) => {
                     let mean = values.iter().sum::<f64>() / values.len() as f64;
@@ -100,12 +102,17 @@ impl StudyOutcome {
         }
     }
 
-    /// The hours of the pre-training that a run starts from, over however many others.
+    /// The hours of the pre-training that a run starts from, over however many others, whatever became of those.
     fn hours(&self, place: usize) -> SeedValue {
         let mut next = Some(place);
         while let Some(place) = next {
-            if let (Stage::Pretraining, Some(result)) = (self.plan[place].stage, &self.results[place]) {
-                return SeedValue::Value(result.seconds / 3600.0);
+            if self.plan[place].stage == Stage::Pretraining {
+                return match &self.results[place] {
+                    None => SeedValue::NotRun,
+                    Some(RunResult { ending: Ending::Diverged { .. }, .. }) => SeedValue::Diverged,
+                    Some(RunResult { ending: Ending::Failed { .. }, .. }) => SeedValue::Failed,
+                    Some(RunResult { seconds, .. }) => SeedValue::Value(seconds / 3600.0),
+                };
             }
             next = self.plan[place].needs;
         }

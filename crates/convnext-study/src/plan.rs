@@ -75,6 +75,8 @@ impl Planner<'_> {
                 "the study has nothing to run: its rows are quoted, or of models that --model leaves out";
             return Err(StudyError::Options(why.to_owned()));
         }
+        self.check_rows()?;
+        self.check_models(&wanted)?;
         check_effect(self.options, &wanted)?;
         let lengths = Lengths::of(self.study, self.options, &wanted);
         let mut planned = Vec::new();
@@ -94,7 +96,7 @@ impl Planner<'_> {
         let rows = self.study.rows.iter().filter(|row| is_wanted(self.options, row));
         let mut wanted = Vec::new();
         for run in rows.filter_map(|row| row.run.as_deref()) {
-            let chain = chain(self.study, run);
+            let chain = self.study.chain(run);
             if chain.iter().all(|run| self.has_models(run)) {
                 wanted.extend(chain.iter().map(|run| run.name.as_str()));
             }
@@ -104,15 +106,41 @@ impl Planner<'_> {
 
     /// `true` if all models that a run asks for are named.
     fn has_models(&self, run: &Run) -> bool {
-        let models = self.options.models(self.study);
-        let texts = run.model.iter().chain(&run.recipe).chain(&run.arguments);
-        let uses_first = run.from.is_none() && run.model.is_none();
-        texts.into_iter().all(|text| filled(text, models).is_some()) && (!uses_first || !models.is_empty())
+        let named = self.options.models(self.study).len();
+        run.models().into_iter().all(|place| place <= named)
+    }
+
+    /// Refuses to leave out a row that was asked for.
+    fn check_rows(&self) -> Result<(), StudyError> {
+        for name in &self.options.only {
+            let run = self.study.row(name).and_then(|row| row.run.as_deref());
+            let chain = run.map(|run| self.study.chain(run)).unwrap_or_default();
+            if let Some(run) = chain.iter().find(|run| !self.has_models(run)) {
+                let needed = run.models().into_iter().max().unwrap_or_default();
+                let named = self.options.models(self.study).len();
+                return Err(StudyError::Options(format!(
+                    "row '{name}' is of model {needed}, and --model names {named}; name more, or leave the row out"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses models that no run is of.
+    fn check_models(&self, wanted: &[&Run]) -> Result<(), StudyError> {
+        let is_used = |place: usize| wanted.iter().any(|run| run.models().contains(&place));
+        let unused = (1..).zip(&self.options.models).find(|(place, _)| !is_used(*place));
+        match unused {
+            Some((_, model)) => Err(StudyError::Options(format!(
+                "no run that is wanted is of '{model}'; leave it out of --model, or name its rows in --only"
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// The numbers of labels that a run is made with. They multiply fine-tunings, and all that starts from one.
     fn labels_of(&self, run: &Run) -> Vec<Option<usize>> {
-        let is_labelled = chain(self.study, &run.name).iter().any(|run| run.stage == Stage::Finetuning);
+        let is_labelled = self.study.chain(&run.name).iter().any(|run| run.stage == Stage::Finetuning);
         match self.options.labels.is_empty() || !is_labelled {
             true => vec![None],
             false => self.options.labels.iter().copied().map(Some).collect(),
@@ -181,6 +209,7 @@ impl Planner<'_> {
             words.flag("--out", values.folder.display());
         }
         if run.stage == Stage::Analysis {
+            words.flag("--seed", values.seed);
             words.0.push("--json".to_owned());
         }
         Ok(words.0)
@@ -251,16 +280,4 @@ impl Words {
 /// `true` for a row that is run, if it has a run.
 fn is_wanted(options: &StudyOptions, row: &Row) -> bool {
     options.only.is_empty() || options.only.contains(&row.name)
-}
-
-/// A run and those that it starts from, the first one first.
-fn chain<'a>(study: &'a Study, name: &str) -> Vec<&'a Run> {
-    let mut chain = Vec::new();
-    let mut next = study.run(name);
-    while let Some(run) = next {
-        chain.push(run);
-        next = run.from.as_deref().and_then(|from| study.run(from));
-    }
-    chain.reverse();
-    chain
 }

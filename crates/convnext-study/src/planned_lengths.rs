@@ -1,12 +1,13 @@
 //! Lengths of the trainings of a plan, in words.
 
+use crate::lengths::length_key;
 use crate::plan::PlannedRun;
 use crate::stage::Stage;
 
 /// Names of runs, by their length.
-type ByLength<'a> = Vec<(&'a str, Vec<&'a str>)>;
+type ByLength<'a> = Vec<(&'a str, Vec<String>)>;
 
-/// The lengths by stage, such as `lengths: pre-training 8 epochs; fine-tuning 2 epochs (tuned), 4 epochs (slow)`; `None` where
+/// The lengths by stage, such as `pre-training 8 epochs; fine-tuning 2 epochs (tuned), 4 epochs (slow)`; `None` where
 /// all are those of recipes.
 pub(crate) fn lengths_in_words(plan: &[PlannedRun]) -> Option<String> {
     let mut stages: Vec<(Stage, ByLength<'_>)> = Vec::new();
@@ -14,8 +15,9 @@ pub(crate) fn lengths_in_words(plan: &[PlannedRun]) -> Option<String> {
         let Some(length) = run.length.as_deref() else { continue };
         let lengths = of(&mut stages, run.stage);
         let names = of(lengths, length);
-        if !names.contains(&run.name.as_str()) {
-            names.push(&run.name);
+        let name = length_key(&run.name, run.labels);
+        if !names.contains(&name) {
+            names.push(name);
         }
     }
     let of_stage = |(stage, lengths): &(Stage, ByLength<'_>)| {
@@ -28,7 +30,7 @@ pub(crate) fn lengths_in_words(plan: &[PlannedRun]) -> Option<String> {
         format!("{stage} {}", words.join(", "))
     };
     let words: Vec<String> = stages.iter().map(of_stage).collect();
-    (!words.is_empty()).then(|| format!("lengths: {}", words.join("; ")))
+    (!words.is_empty()).then(|| words.join("; "))
 }
 
 /// The entry of a key in a list that keeps the order in which keys were met.

@@ -135,16 +135,13 @@ fn with_labels(name: &str, labels: Option<usize>) -> String {
     labels.map_or_else(|| name.to_owned(), |labels| format!("{name}, {labels} labels a class"))
 }
 
-/// The mean of several lines of equal length, point by point. Where lengths differ the first one stands for all: a data set
-/// that is divided by the seed may have epochs of different lengths.
+/// The mean of several lines, point by point, as far as the shortest goes: a data set that is divided by the seed may have
+/// epochs of different lengths.
 fn mean(lines: Vec<Vec<(f64, f64)>>) -> Vec<(f64, f64)> {
-    let Some(first) = lines.first() else { return Vec::new() };
-    if lines.iter().any(|line| line.len() != first.len()) {
-        return first.clone();
-    }
+    let shortest = lines.iter().map(Vec::len).min().unwrap_or_default();
     let count = lines.len() as f64;
     let sum = |place: usize| {
         lines.iter().fold((0.0, 0.0), |sum, line| (sum.0 + line[place].0, sum.1 + line[place].1))
     };
-    (0..first.len()).map(sum).map(|(x, y)| (x / count, y / count)).collect()
+    (0..shortest).map(sum).map(|(x, y)| (x / count, y / count)).collect()
 }

@@ -21,7 +21,7 @@ pub const TABLE_FILE: &str = "table.md";
 /// # Errors
 /// [`StudyError::Options`] with the metric.
 pub fn check_parallel(study: &Study, parallel: usize) -> Result<(), StudyError> {
-    match study.metrics.iter().find(|metric| metric.is_timed()) {
+    match study.timed_metric() {
         Some(metric) if parallel > 1 => Err(StudyError::Options(format!(
             "commands that run at once change '{}', which the study measures; leave --parallel out",
             metric.label
@@ -54,7 +54,7 @@ pub fn run_study(
     }
     let plan = folder.plan()?;
     if let Some(lengths) = lengths_in_words(&plan) {
-        observer.message(&lengths);
+        observer.message(&format!("lengths: {lengths}"));
     }
     execute(folder, &plan, parallel, runner, observer)?;
     let results = plan.iter().map(|run| folder.result(&run.id).cloned()).collect();

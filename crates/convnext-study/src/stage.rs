@@ -23,6 +23,28 @@ pub enum Stage {
 }
 
 impl Stage {
+    /// All of them, in the order in which they are run.
+    pub const ALL: [Self; 6] = [
+        Self::Pretraining,
+        Self::Intermediate,
+        Self::Finetuning,
+        Self::Downstream,
+        Self::Analysis,
+        Self::Bench,
+    ];
+
+    /// Name in the file of a study, and in options of the program.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pretraining => "pretraining",
+            Self::Intermediate => "intermediate",
+            Self::Finetuning => "finetuning",
+            Self::Downstream => "downstream",
+            Self::Analysis => "analysis",
+            Self::Bench => "bench",
+        }
+    }
+
     /// Command of the program.
     pub fn command(self) -> &'static str {
         match self {
@@ -67,5 +89,17 @@ impl fmt::Display for Stage {
             Self::Analysis => "analysis",
             Self::Bench => "bench",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_and_options_call_a_stage_the_same() {
+        for stage in Stage::ALL {
+            assert_eq!(serde_json::to_value(stage).unwrap(), stage.name());
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model_names::placeholders;
 use crate::stage::Stage;
 
 /// A question, the runs that answer it, and the table of their results.
@@ -52,7 +53,7 @@ pub struct Study {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ShownMetric {
-    /// Name of the metric in `evaluation.json`, [`PRETRAINING_HOURS`], or a path such as `/layers/part=output/distance` to
+    /// Name of the metric in `evaluation.json`, [`PRETRAINING_HOURS`], or a path such as `/models/*/layers/part=output/cosine_distance` to
     /// numbers in `evaluation.json` or in what `analyze` and `bench` print, with `*` for all entries of a list and
     /// `KEY=VALUE` for some of them; the mean is shown.
     pub name: String,
@@ -162,13 +163,12 @@ pub enum PaperValue {
     Words(String),
 }
 
-impl PaperValue {
-    /// As the paper prints it.
-    pub fn in_words(&self) -> String {
-        match self {
-            Self::Number(value) => format!("{value:.1}"),
-            Self::Words(words) => words.clone(),
-        }
+impl Run {
+    /// Places of the models that it asks for, from 1.
+    pub(crate) fn models(&self) -> Vec<usize> {
+        let texts = self.model.iter().chain(&self.recipe).chain(&self.arguments);
+        let first = (self.from.is_none() && self.model.is_none()).then_some(1);
+        texts.flat_map(|text| placeholders(text)).chain(first).collect()
     }
 }
 
@@ -187,9 +187,26 @@ impl Study {
         self.runs.iter().find(|run| run.name == name)
     }
 
+    /// The run of a name and those that it starts from, the first one first.
+    pub(crate) fn chain(&self, name: &str) -> Vec<&Run> {
+        let mut chain = Vec::new();
+        let mut next = self.run(name);
+        while let Some(run) = next {
+            chain.push(run);
+            next = run.from.as_deref().and_then(|from| self.run(from));
+        }
+        chain.reverse();
+        chain
+    }
+
     /// The row of a name.
     pub fn row(&self, name: &str) -> Option<&Row> {
         self.rows.iter().find(|row| row.name == name)
+    }
+
+    /// The first metric that is a duration or a speed: other commands on the machine, and other threads, change it.
+    pub fn timed_metric(&self) -> Option<&ShownMetric> {
+        self.metrics.iter().find(|metric| metric.is_timed())
     }
 
     /// The row that a row is compared with; none for the baseline itself.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::number::printed_decimals;
 use crate::outcome::{SeedValue, StudyOutcome};
 use crate::spread::Spread;
 use crate::study::{Compare, PaperValue, Row, ShownMetric};
@@ -21,17 +22,23 @@ pub struct StudyTable {
 const NOTHING: &str = "-";
 
 impl StudyOutcome {
-    /// The table, whose columns are: the row, with its part of the table where there are parts; for each number of labels
+    /// The table, whose columns are: the row, with its part of the table where there are parts, and with the row that it is
+    /// compared with where that is not the same for all; for each number of labels
     /// the metrics, as mean and sample standard deviation over seeds, and the first one, and those that ask for it, compared
     /// with the baseline seed by seed; the paper's numbers and a comparison of the first ones of these.
     pub fn table(&self) -> StudyTable {
         let has = Columns {
             groups: self.study.rows.iter().any(|row| row.group.is_some()),
+            baselines: self.study.rows.iter().any(|row| row.against.is_some()),
             comparisons: self.study.rows.iter().any(|row| self.study.baseline_of(row).is_some()),
             paper: self.study.rows.iter().map(|row| row.paper.len()).max().unwrap_or_default(),
         };
         let rows = self.study.rows.iter().map(|row| self.cells(row, &has)).collect();
-        StudyTable { head: self.head(&has), rows, numbers_from: 1 + usize::from(has.groups) }
+        StudyTable {
+            head: self.head(&has),
+            rows,
+            numbers_from: 1 + usize::from(has.groups) + usize::from(has.baselines),
+        }
     }
 
     fn head(&self, has: &Columns) -> Vec<String> {
@@ -41,12 +48,16 @@ impl StudyOutcome {
         };
         let mut head: Vec<String> = has.groups.then(|| "part".to_owned()).into_iter().collect();
         head.push("row".to_owned());
-        for labels in self.labels() {
+        head.extend(has.baselines.then(|| "against".to_owned()));
+        for (place, labels) in self.labels().into_iter().enumerate() {
             let with = |title: &str| match labels {
                 Some(labels) => format!("{title}, {labels} labels a class"),
                 None => title.to_owned(),
             };
-            head.extend(self.study.metrics.iter().map(|metric| with(&title(metric))));
+            head.extend(self.shown(place).map(|metric| match metric.is_duration() {
+                true => title(metric),
+                false => with(&title(metric)),
+            }));
             head.extend(self.compared(has).map(|metric| match self.study.compared_metrics().count() {
                 1 => with(compared),
                 _ => with(&format!("{compared}, {}", metric.label)),
@@ -61,16 +72,23 @@ impl StudyOutcome {
         let mut cells: Vec<String> =
             has.groups.then(|| row.group.clone().unwrap_or_default()).into_iter().collect();
         cells.push(row.name.clone());
-        for labels in self.labels() {
-            cells.extend(
-                self.study.metrics.iter().map(|metric| cell(metric, &self.by_seed(row, labels, metric))),
-            );
+        let baseline = self.study.baseline_of(row);
+        cells.extend(
+            has.baselines.then(|| baseline.map_or_else(|| NOTHING.to_owned(), |other| other.name.clone())),
+        );
+        for (place, labels) in self.labels().into_iter().enumerate() {
+            cells.extend(self.shown(place).map(|metric| cell(metric, &self.by_seed(row, labels, metric))));
             cells.extend(self.compared(has).map(|metric| self.comparison(row, labels, metric)));
         }
         let paper = |place| row.paper.get(place).map_or_else(|| NOTHING.to_owned(), PaperValue::in_words);
         cells.extend((0..has.paper).map(paper));
         cells.extend((has.comparisons && has.paper > 0).then(|| self.paper_comparison(row)));
         cells
+    }
+
+    /// The metrics with a column for the number of labels at a place. A pre-training is the same for all of them.
+    fn shown(&self, place: usize) -> impl Iterator<Item = &ShownMetric> {
+        self.study.metrics.iter().filter(move |metric| place == 0 || !metric.is_duration())
     }
 
     /// The metrics with a column of comparisons.
@@ -92,8 +110,12 @@ impl StudyOutcome {
         }
         let count = pairs.len();
         let Spread { mean, deviation } = Spread::of(pairs);
-        let mut text = self.in_words(mean);
-        text.extend(deviation.map(|deviation| format!(" ± {deviation:.2}")));
+        let decimals = match self.study.compare {
+            Compare::Difference => metric.decimals(mean.abs().max(deviation.unwrap_or_default())),
+            Compare::Ratio => 2,
+        };
+        let mut text = self.in_words(mean, decimals);
+        text.extend(deviation.map(|deviation| format!(" ± {deviation:.decimals$}")));
         if (count as u64) < self.options.seeds {
             text += &format!(" ({count} seed{})", if count == 1 { "" } else { "s" });
         }
@@ -103,10 +125,10 @@ impl StudyOutcome {
     fn paper_comparison(&self, row: &Row) -> String {
         let baseline = self.study.baseline_of(row);
         match (row.paper.first(), baseline.and_then(|baseline| baseline.paper.first())) {
-            (Some(PaperValue::Number(own)), Some(PaperValue::Number(other))) => match self.study.compare {
-                Compare::Difference => format!("{:+.1}", own - other),
-                Compare::Ratio => format!("{:.1}", own / other),
-            },
+            (Some(PaperValue::Number(own)), Some(PaperValue::Number(other))) => {
+                let decimals = printed_decimals(*own).max(printed_decimals(*other));
+                self.in_words(self.of_pair(*own, *other), decimals)
+            }
             _ => NOTHING.to_owned(),
         }
     }
@@ -118,10 +140,10 @@ impl StudyOutcome {
         }
     }
 
-    fn in_words(&self, comparison: f64) -> String {
+    fn in_words(&self, comparison: f64, decimals: usize) -> String {
         match self.study.compare {
-            Compare::Difference => format!("{comparison:+.2}"),
-            Compare::Ratio => format!("{comparison:.2}"),
+            Compare::Difference => format!("{comparison:+.decimals$}"),
+            Compare::Ratio => format!("{comparison:.decimals$}"),
         }
     }
 
@@ -141,7 +163,8 @@ impl StudyOutcome {
         }
         text += &format!("\n{}{}", line(&head), line(&rule));
         text.extend(rows.iter().map(|cells| line(cells)));
-        text += &format!("\n{}\n", self.legend());
+        text += &format!("\n{}\n\n", self.legend());
+        text.extend(self.conditions().iter().map(|(name, value)| format!("- {name}: {value}\n")));
         if !study.remarks.is_empty() {
             text += &format!("\n{}\n", study.remarks.trim_end());
         }
@@ -152,6 +175,8 @@ impl StudyOutcome {
 /// Columns that not every table has.
 struct Columns {
     groups: bool,
+    /// The row that each is compared with.
+    baselines: bool,
     comparisons: bool,
     /// Number of metrics that any row quotes.
     paper: usize,
@@ -189,19 +214,8 @@ fn cell(metric: &ShownMetric, seeds: &BTreeMap<u64, SeedValue>) -> String {
         return others.map(all).collect::<Vec<_>>().join(", ");
     }
     let Spread { mean, deviation } = Spread::of(values);
-    let mut text = number(metric, mean);
-    if let Some(deviation) = deviation {
-        text += &format!(" ± {}", number(metric, deviation));
-    }
+    let decimals = metric.decimals(mean.abs().max(deviation.unwrap_or_default()));
+    let mut text = format!("{mean:.decimals$}");
+    text.extend(deviation.map(|deviation| format!(" ± {deviation:.decimals$}")));
     others.fold(text, |text, (count, words)| format!("{text}, {count} {words}"))
-}
-
-/// A value with as many digits as it is worth.
-fn number(metric: &ShownMetric, value: f64) -> String {
-    match value.abs() {
-        _ if metric.percent => format!("{value:.2}"),
-        1000.0.. => format!("{value:.0}"),
-        10.0.. => format!("{value:.1}"),
-        _ => format!("{value:.3}"),
-    }
 }

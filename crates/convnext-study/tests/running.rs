@@ -184,6 +184,7 @@ fn options_that_do_not_fit_are_refused() {
         ),
         ("budget = 9\nstages.pretraining.epochs = 3", "leave numbers of epochs out"),
         ("only = ['MAE']", "nothing to run"),
+        ("only = ['scratch']\nstages.pretraining.epochs = 3", "--pretraining-epochs has no effect"),
     ] {
         let error = plan(&study(), &options(&format!("seeds = 1\n{text}")), Path::new("out"))
             .unwrap_err()
@@ -193,7 +194,7 @@ fn options_that_do_not_fit_are_refused() {
     let without_data = StudyOptions { seeds: 1, ..StudyOptions::default() };
     let error = plan(&study(), &without_data, Path::new("out")).unwrap_err().to_string();
     assert!(
-        error.contains("run 'masks' is a pre-training") && error.contains("--pretraining-data PATH"),
+        error.contains("run 'masks', pre-training,") && error.contains("--pretraining-data PATH"),
         "{error}"
     );
 }

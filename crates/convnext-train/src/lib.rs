@@ -24,7 +24,7 @@ mod weights;
 mod words;
 
 pub use analysis::activation_maps::{SHOWN_CHANNELS, activation_maps};
-pub use analysis::backbone_analysis::{BackboneAnalysis, alignments};
+pub use analysis::backbone_analysis::{BackboneAnalysis, MAX_POOLED_IMAGES, alignments};
 pub use analysis::layer_statistics::{LayerMeasures, SELECTIVITY_BARS, Selectivity};
 pub use convnext_distributed::{RankFailure, Ranks};
 pub use error::TrainError;
@@ -74,7 +74,7 @@ pub use run::recorded::{config_file, read_config};
 pub use run::replicas::check_program;
 pub use run::run_changes::ResumeMode;
 pub use run::run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, Opened, RunFolder, WEIGHTS_FILE};
-pub use run::run_record::{MachineRecord, RUN_FILE, RunRecord};
+pub use run::run_record::{MachineRecord, RUN_FILE, RunRecord, processor};
 pub use run::run_settings::{CHECKPOINT_EVERY, RunSettings};
 pub use run::summary::Summary;
 pub use run::train_setup::TrainSetup;

@@ -13,20 +13,22 @@ use crate::evaluation::inference::EvalLoaderConfig;
 use crate::training::task::batch_images;
 
 /// Images whose pooled outputs are compared, at most: a kernel has a value for each pair of them.
-const MAX_POOLED_IMAGES: usize = 2000;
+pub const MAX_POOLED_IMAGES: usize = 2000;
 
 /// Measures of every layer of a backbone, over the images of a data set.
 #[derive(Debug, Clone)]
 pub struct BackboneAnalysis {
     pub(crate) layers: Vec<LayerStatistics>,
+    /// Images that were looked at, and all of them.
     images: usize,
+    all_images: usize,
     /// Classes of the images, ascending, as they stand in the data set.
     classes: Vec<usize>,
 }
 
 impl BackboneAnalysis {
     /// Looks at every image, whole: no patch is removed. Classes are those of the images. Similarities and effective ranks are
-    /// of the first 2,000 images. `progress` is told how many images are done. What is kept of an image is too large to be sent
+    /// of at most [`MAX_POOLED_IMAGES`], spread evenly over all of them. `progress` is told how many images are done. What is kept of an image is too large to be sent
     /// around, so ranks do not share the images: each looks at all of them.
     ///
     /// # Errors
@@ -43,7 +45,7 @@ impl BackboneAnalysis {
         let mut classes: Vec<usize> = (0..dataset.len()).filter_map(|index| dataset.label(index)).collect();
         classes.sort_unstable();
         classes.dedup();
-        let mut analysis = Self { layers: Vec::new(), images: 0, classes };
+        let mut analysis = Self { layers: Vec::new(), images: 0, all_images: dataset.len(), classes };
         let compute = |mut batch: ImageBatch| {
             analysis.add((backbone, config), batch_images(&mut batch, &device), &batch.labels)?;
             Ok(analysis.images)
@@ -64,7 +66,6 @@ impl BackboneAnalysis {
     ) -> Result<(), TrainError> {
         let class = |label: &Option<usize>| self.classes.binary_search(&(*label)?).ok();
         let labels: Vec<Option<usize>> = labels.iter().map(class).collect();
-        let is_pooled = self.images < MAX_POOLED_IMAGES;
         let (mut next, mut damaged) = (0, None);
         backbone.forward_layers(config, images, &mut |place, _, rows| {
             let channels = rows.dims()[1];
@@ -77,7 +78,9 @@ impl BackboneAnalysis {
             }
             let layer = &mut self.layers[next];
             let of_images = values.chunks_exact(values.len() / labels.len());
-            of_images.zip(&labels).for_each(|(rows, &label)| layer.add(rows, label, is_pooled));
+            for (index, (rows, &label)) in (self.images..).zip(of_images.zip(&labels)) {
+                layer.add(rows, label, is_pooled(index, self.all_images));
+            }
             next += 1;
         })?;
         self.images += labels.len();
@@ -120,4 +123,25 @@ pub fn alignments(
 ) -> Vec<Vec<Option<f64>>> {
     let row = |kernel: &CentredKernel| right.iter().map(|(_, other)| kernel.alignment(other)).collect();
     left.iter().map(|(_, kernel)| row(kernel)).collect()
+}
+
+/// `true` for at most [`MAX_POOLED_IMAGES`] of so many images, spread evenly: images of one class often follow each other.
+fn is_pooled(index: usize, all: usize) -> bool {
+    let before = |index: usize| index as u128 * MAX_POOLED_IMAGES as u128 / all.max(1) as u128;
+    all <= MAX_POOLED_IMAGES || before(index) < before(index + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pooled_images_are_spread_over_all_classes() {
+        for all in [1, 1999, 2000, 2001, 2300, 50_000] {
+            let pooled: Vec<usize> = (0..all).filter(|&index| is_pooled(index, all)).collect();
+            assert_eq!(pooled.len(), all.min(MAX_POOLED_IMAGES), "of {all}");
+            let second_half = pooled.iter().filter(|&&index| index >= all / 2).count();
+            assert!(second_half.abs_diff(pooled.len() / 2) <= 1, "{second_half} of {all}");
+        }
+    }
 }

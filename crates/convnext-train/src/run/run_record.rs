@@ -92,7 +92,8 @@ pub(crate) fn instructions(precision: Precision) -> String {
     }
 }
 
-fn processor() -> String {
+/// Name of this machine's processor; its architecture where the system tells none.
+pub fn processor() -> String {
     let system = System::new_with_specifics(RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing()));
     let brand = system.cpus().first().map_or("", |cpu| cpu.brand().trim());
     if brand.is_empty() { std::env::consts::ARCH.to_owned() } else { brand.to_owned() }

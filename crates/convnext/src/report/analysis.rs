@@ -1,6 +1,7 @@
 //! The page of an analysis: its measures by layer, networks over each other.
 
-use convnext_train::{LayerMeasures, SELECTIVITY_BARS};
+use convnext_analysis::{DEAD_SHARE, SATURATED_VARIATION};
+use convnext_train::{LayerMeasures, MAX_POOLED_IMAGES, SELECTIVITY_BARS};
 use maud::{Markup, html};
 
 use super::curves::{Curve, Scale, plot, plot_scaled};
@@ -38,19 +39,20 @@ pub(super) fn render(analysis: &Analysis, maps: &[Vec<LayerMaps>]) -> Result<Str
         (by_layer(analysis, &PARTS, "feature cosine distance", |layer| layer.cosine_distance)?)
         h2 { "Dead and saturated maps" }
         p.quiet {
-            "The map of a channel is dead when its root mean square is below 10 % of the layer's in the image, and "
-            "saturated when it is not dead and its standard deviation over the positions is below 10 % of its mean."
+            "The map of a channel is dead when its root mean square is below " (percent(DEAD_SHARE)) " of the layer's in the "
+            "image, and saturated when it is not dead and its standard deviation over the positions is below "
+            (percent(SATURATED_VARIATION)) " of its mean."
         }
         (by_layer(analysis, &PARTS[2..4], "dead maps, %", |layer| Some(100.0 * layer.dead_maps))?)
         (by_layer(analysis, &PARTS[2..4], "saturated maps, %", |layer| Some(100.0 * layer.saturated_maps))?)
         h2 { "Effective rank" }
-        p.quiet { "Directions that the pooled outputs of a block use." }
+        p.quiet { "Directions that the pooled outputs of a block use, of at most " (MAX_POOLED_IMAGES) " images." }
         (by_layer(analysis, &PARTS[4..], "effective rank", |layer| layer.effective_rank)?)
         (selectivity(analysis)?)
         h2 { "Similarity of blocks" }
         p.quiet {
-            "Linear CKA of the pooled outputs: 1 where one is a rotation of the other. With fewer images than channels it "
-            "tends to 1 whatever they are."
+            "Linear CKA of the pooled outputs of at most " (MAX_POOLED_IMAGES) " images: 1 where one is a rotation of the other. "
+            "With fewer images than channels it tends to 1 whatever they are."
         }
         @for alignment in &analysis.alignments { (table(alignment, &names)) }
         h2 { "Activations" }
@@ -58,6 +60,10 @@ pub(super) fn render(analysis: &Analysis, maps: &[Vec<LayerMaps>]) -> Result<Str
         @for (name, maps) in names.iter().zip(maps) { h3 { (name) } (shown(maps)) }
     };
     Ok(whole("Analysis", &facts(&known), &body))
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", 100.0 * share)
 }
 
 /// A plot for each part, with a curve over the blocks for each network.

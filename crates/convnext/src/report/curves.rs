@@ -81,7 +81,11 @@ impl Stroke {
             }
             number += 1;
             let place = number - 1;
-            Self { colour: PALETTE[place % PALETTE.len()], width: 2, dash: DASHES[place % DASHES.len()] }
+            Self {
+                colour: PALETTE[place % PALETTE.len()],
+                width: 2,
+                dash: DASHES[(place + place / 12) % DASHES.len()],
+            }
         };
         curves.iter().map(&mut next).collect()
     }

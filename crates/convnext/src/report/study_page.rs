@@ -1,6 +1,6 @@
 //! The page of a study: its table, what there is to draw, and its commands.
 
-use convnext_study::{Ending, PlannedRun, RecipeChoice, RunResult, StudyOutcome, StudyPlot};
+use convnext_study::{Ending, PlannedRun, RunResult, StudyOutcome, StudyPlot};
 use convnext_train::duration_in_words;
 use maud::{Markup, html};
 
@@ -32,22 +32,14 @@ pub(super) fn render(outcome: &StudyOutcome) -> Result<String, ReportError> {
 }
 
 fn head_facts(outcome: &StudyOutcome) -> Vec<(&'static str, String)> {
-    let (study, options) = (&outcome.study, &outcome.options);
-    let models = if options.models.is_empty() { &study.models } else { &options.models };
-    let recipes = match options.recipes {
-        RecipeChoice::Auto => "made for model and images (auto)",
-        RecipeChoice::Paper => "those of the paper",
-    };
+    let study = &outcome.study;
     let ended = outcome.results.iter().flatten().count();
     let mut facts = Vec::new();
     if !study.paper.is_empty() {
         facts.push(("paper", study.paper.clone()));
     }
-    if !models.is_empty() {
-        facts.push(("models", models.join(", ")));
-    }
-    facts.push(("recipes", recipes.to_owned()));
-    facts.push(("seeds", options.seeds.to_string()));
+    facts.extend(outcome.conditions());
+    facts.push(("seeds", outcome.options.seeds.to_string()));
     facts.push(("runs that have ended", format!("{ended} of {}", outcome.plan.len())));
     facts.push(("time of the runs", duration_in_words(seconds(outcome))));
     facts

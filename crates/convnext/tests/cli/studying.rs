@@ -58,6 +58,7 @@ fn studies_are_listed_and_shown() {
         "{commands}"
     );
     assert!(!bench.exists("out"));
+    bench.write("masks.toml", MINE);
     bench.write("typo.toml", MINE.replace("question", "questions"));
     bench.refuse(
         1,
@@ -79,6 +80,16 @@ fn studies_are_listed_and_shown() {
                 "study run section3 --data photos --arguments finetuning=--recipe=papers --out out --dry-run",
                 &["cannot be run", "papers"],
             ),
+            (
+                "study run section3 --data photos --model tiny --recipe paper --out out --dry-run",
+                &["no recipe 'paper-v1-tiny-100'", "leave the row out with --only, or take --recipe auto"],
+            ),
+            ("study run figure6 --data photos --out out --dry-run", &["--data has no effect"]),
+            (
+                "study run masks.toml --data photos --pretraining-data photos --only scratch --out out",
+                &["--pretraining-data has no effect, because no pre-training is run"],
+            ),
+            ("study run figure6 --launcher mpirun --out out", &["--launcher has no effect"]),
             ("study run figure6 --parallel 2 --out out --dry-run", &["'images a second'", "--parallel"]),
             ("study show .", &["cannot read"]),
         ],
@@ -96,11 +107,15 @@ fn the_commands_of_every_study_are_understood() {
             [(Stage::Intermediate, "--intermediate-data b"), (Stage::Downstream, "--downstream-data c")];
         let is_run = |(stage, _): &(Stage, &str)| runs.iter().any(|run| run.stage == *stage);
         let data: Vec<&str> = of_stages.into_iter().filter(is_run).map(|(_, flags)| flags).collect();
-        let recipes =
-            if runs.iter().any(|run| run.stage.is_training()) { &["auto", "paper"][..] } else { &["auto"] };
+        let (recipes, labelled) = match runs.iter().any(|run| run.stage.is_training()) {
+            true => (&["auto", "paper"][..], "--data a"),
+            false => (&["auto"][..], ""),
+        };
         for recipe in recipes {
-            let line =
-                format!("study run {name} --data a {} --recipe {recipe} --out out --dry-run", data.join(" "));
+            let line = format!(
+                "study run {name} {labelled} {} --recipe {recipe} --out out --dry-run",
+                data.join(" ")
+            );
             assert!(bench.succeed(&line).lines().count() >= 4, "{name}");
         }
     }

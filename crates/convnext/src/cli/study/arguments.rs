@@ -89,14 +89,14 @@ pub(crate) struct RunArguments {
     /// Further arguments of the commands of a stage: pretraining, intermediate, finetuning, downstream, analysis or bench, as
     /// in finetuning="--val-fraction 0.3"; may be repeated
     #[arg(long, value_name = "STAGE=WORDS", value_parser = stage_arguments)]
-    pub(super) arguments: Vec<(StageName, Vec<String>)>,
+    pub(super) arguments: Vec<(Stage, Vec<String>)>,
     /// Commands that run at once; they share the threads. A bench runs alone, and a study of speeds or times takes one
     #[arg(long, value_name = "N", value_parser = count, default_value = "1")]
     pub(super) parallel: usize,
     /// Threads of each command [default: all cores, divided by --parallel]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub(super) threads: Option<usize>,
-    /// Share the trainings and evaluations among the ranks that this command starts, such as "mpirun -n 4"; results do not change
+    /// Share the trainings among the ranks that this command starts, such as "mpirun -n 4"; results do not change
     #[arg(long, value_name = "COMMAND", value_parser = launcher)]
     pub(super) launcher: Option<ShellWords>,
     /// Go on with the study in --out where it was stopped
@@ -115,29 +115,6 @@ pub(super) enum RecipesName {
     Paper,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum StageName {
-    Pretraining,
-    Intermediate,
-    Finetuning,
-    Downstream,
-    Analysis,
-    Bench,
-}
-
-impl From<StageName> for Stage {
-    fn from(name: StageName) -> Self {
-        match name {
-            StageName::Pretraining => Self::Pretraining,
-            StageName::Intermediate => Self::Intermediate,
-            StageName::Finetuning => Self::Finetuning,
-            StageName::Downstream => Self::Downstream,
-            StageName::Analysis => Self::Analysis,
-            StageName::Bench => Self::Bench,
-        }
-    }
-}
-
 /// Names of the folder of the images to train on, in one with parts, in any case.
 const TRAINING_PARTS: [&str; 2] = ["train", "training"];
 
@@ -153,10 +130,14 @@ fn training_part(data: &Path) -> Option<PathBuf> {
 }
 
 /// A stage and words of a command line, as a shell would divide them.
-fn stage_arguments(text: &str) -> Result<(StageName, Vec<String>), String> {
-    let (stage, words) = text.split_once('=').ok_or("expected STAGE=WORDS, such as bench=\"--steps 20\"")?;
+fn stage_arguments(text: &str) -> Result<(Stage, Vec<String>), String> {
+    let (name, words) = text.split_once('=').ok_or("expected STAGE=WORDS, such as bench=\"--steps 20\"")?;
     let words = shlex::split(words).ok_or("a quotation mark has no second one")?;
-    Ok((StageName::from_str(stage, false)?, words))
+    let stage = Stage::ALL.into_iter().find(|stage| stage.name() == name);
+    let stage = stage.ok_or_else(|| {
+        format!("there is no stage '{name}'; it is one of: {}", Stage::ALL.map(Stage::name).join(", "))
+    })?;
+    Ok((stage, words))
 }
 
 /// Words of a command, as a shell would divide them.
@@ -194,6 +175,7 @@ impl RunArguments {
             only: self.only.clone(),
             stem_stride: self.stem_stride,
             budget: self.budget.map(|budget| budget.as_secs().max(1)),
+            timing: None,
             stages,
         })
     }
@@ -229,7 +211,7 @@ impl RunArguments {
             (Stage::Bench, of(&None, None)),
         ]);
         for (stage, words) in &self.arguments {
-            stages.entry((*stage).into()).or_default().arguments.extend(words.iter().cloned());
+            stages.entry(*stage).or_default().arguments.extend(words.iter().cloned());
         }
         stages.retain(|_, options| *options != StageOptions::default());
         stages

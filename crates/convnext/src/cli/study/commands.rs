@@ -1,5 +1,7 @@
 //! Commands of a study as they are run, and their check before the first one is.
 
+use std::path::Path;
+
 use anyhow::bail;
 use clap::{ArgMatches, Command};
 use convnext::detect::DetectRecipe;
@@ -7,11 +9,10 @@ use convnext::segment::SegmentRecipe;
 use convnext::study::{PlannedRun, Stage, StudyOptions};
 use convnext::train::{FinetuneRecipe, InitFrom, PretrainRecipe, SupervisedRecipe};
 
+use super::arguments::RunArguments;
+
 /// Recipes that depend on model and images, and are checked by the commands themselves.
 const MADE: [&str; 2] = ["auto", "paper"];
-
-/// Commands besides trainings whose work ranks can share.
-const SHARED: [&str; 2] = ["evaluate", "embed"];
 
 /// The words of a command after the name of the program: trainings go on where they were.
 pub(super) fn words(run: &PlannedRun, threads: Option<usize>) -> Vec<String> {
@@ -23,10 +24,16 @@ pub(super) fn words(run: &PlannedRun, threads: Option<usize>) -> Vec<String> {
     words
 }
 
-/// `true` if ranks can share the work of a run.
-pub(super) fn is_shared(run: &PlannedRun) -> bool {
-    let command = run.arguments.first().map(String::as_str);
-    run.stage.is_training() || command.is_some_and(|command| SHARED.contains(&command))
+/// Refuses options of the command line that no run takes; of the others the plan tells.
+pub(super) fn check_effect(arguments: &RunArguments, plan: &[PlannedRun]) -> anyhow::Result<()> {
+    let without_pretraining = !plan.iter().any(|run| run.stage == Stage::Pretraining);
+    if arguments.pretraining_data.is_some() && without_pretraining {
+        bail!("--pretraining-data has no effect, because no pre-training is run; leave it out");
+    }
+    if arguments.launcher.is_some() && !plan.iter().any(|run| run.stage.is_training()) {
+        bail!("--launcher has no effect, because no training is run; leave it out");
+    }
+    Ok(())
 }
 
 /// Parses every command as the program will, and reads its recipe, so that a mistake in a study is found at once and not after
@@ -54,17 +61,20 @@ fn check_recipe(run: &PlannedRun, matches: &ArgMatches) -> anyhow::Result<()> {
     let Some((_, command)) = matches.subcommand().filter(|_| run.stage.is_training()) else { return Ok(()) };
     let recipe = command.try_get_one::<String>("recipe").ok().flatten();
     let Some(recipe) = recipe.filter(|recipe| !MADE.contains(&recipe.as_str())) else { return Ok(()) };
-    if run.stage == Stage::Pretraining {
-        PretrainRecipe::load(recipe, &[])?;
-        return Ok(());
-    }
     let task = run.arguments.iter().skip_while(|word| *word != "--task").nth(1);
-    match task.map(String::as_str) {
+    let read = match task.map(String::as_str) {
+        _ if run.stage == Stage::Pretraining => PretrainRecipe::load(recipe, &[]).map(|_| ()),
         Some("segment") => SegmentRecipe::load(recipe, &[], InitFrom::Pretrained).map(|_| ()),
         Some("detect") => DetectRecipe::load(recipe, &[], InitFrom::Pretrained).map(|_| ()),
         _ => FinetuneRecipe::load(recipe, &[], InitFrom::Pretrained).map(|_| ()),
-    }?;
-    Ok(())
+    };
+    if read.is_err() && !Path::new(recipe).exists() {
+        bail!(
+            "there is no recipe '{recipe}'; where the study asks for it, name models that have one, leave the row out with \
+             --only, or take --recipe auto"
+        );
+    }
+    Ok(read?)
 }
 
 /// Checks that the images of every stage are there.

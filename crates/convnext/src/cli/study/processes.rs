@@ -11,7 +11,7 @@ use convnext::distributed::launcher_variables;
 use convnext::study::{CommandEnd, PlannedRun, Runner};
 use convnext::train::{Interruption, TrainError};
 
-use super::commands::{is_shared, words};
+use super::commands::words;
 use crate::cli::ending::{EXIT_INTERRUPTED, EXIT_REQUEUED};
 use crate::cli::output::print_progress;
 use crate::cli::signals::Signals;
@@ -58,7 +58,7 @@ impl Processes {
     }
 
     fn launcher_of(&self, run: &PlannedRun) -> Option<(&String, &[String])> {
-        self.launcher.split_first().filter(|_| is_shared(run))
+        self.launcher.split_first().filter(|_| run.stage.is_training())
     }
 
     fn try_run(&self, run: &PlannedRun) -> io::Result<CommandEnd> {

@@ -27,7 +27,7 @@ impl StudyProgress {
             let values = values.get(&metric.name)?;
             let mean = metric.scale() * values.iter().sum::<f64>() / values.len() as f64;
             let unit = if metric.percent { " %" } else { "" };
-            Some(format!("{} {mean:.2}{unit}, ", metric.label))
+            Some(format!("{} {}{unit}, ", metric.label, metric.in_words(mean)))
         });
         let loss = || epochs.last().map(|epoch| format!("train loss {:.4}, ", epoch.train_loss));
         shown.or_else(loss).unwrap_or_default()

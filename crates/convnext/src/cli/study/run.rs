@@ -5,14 +5,14 @@ use std::thread::available_parallelism;
 use anyhow::bail;
 use clap::Command;
 use convnext::study::{
-    PlannedRun, StudyError, StudyFolder, StudyOutcome, TABLE_FILE, check_parallel, plan, read_study,
-    run_study,
+    PlannedRun, StudyError, StudyFolder, StudyOptions, StudyOutcome, TABLE_FILE, TimingConditions,
+    check_parallel, plan, read_study, run_study,
 };
-use convnext::train::Interruption;
+use convnext::train::{Interruption, processor};
 use convnext::{REPORT_FILE, write_study};
 
 use super::arguments::RunArguments;
-use super::commands::{check, check_data};
+use super::commands::{check, check_data, check_effect};
 use super::processes::Processes;
 use super::progress::StudyProgress;
 use crate::cli::ending::Requeued;
@@ -28,12 +28,19 @@ pub(super) fn run(
     program: Command,
 ) -> anyhow::Result<()> {
     let study = read_study(&arguments.name)?;
-    let options = arguments.options()?;
     check_parallel(&study, arguments.parallel)?;
+    let threads = arguments.threads.or_else(|| shared_threads(arguments.parallel));
+    let launcher = arguments.launcher.as_ref().map(|words| words.0.clone()).unwrap_or_default();
+    let timing = study.timed_metric().map(|_| TimingConditions {
+        processor: processor(),
+        threads: threads.unwrap_or_else(cores),
+        launcher: launcher.clone(),
+    });
+    let options = StudyOptions { timing, ..arguments.options()? };
     // The same commands, however the folder is spelled when the study goes on.
     let out = absolute(&arguments.out)?;
     let planned = plan(&study, &options, &out)?;
-    let threads = arguments.threads.or_else(|| shared_threads(arguments.parallel));
+    check_effect(arguments, &planned)?;
     check(&planned, threads, &program)?;
     if arguments.dry_run {
         let commands: Vec<String> = planned.iter().map(PlannedRun::command_line).collect();
@@ -42,7 +49,6 @@ pub(super) fn run(
     check_data(&options)?;
     let mut folder = StudyFolder::open(&out, &study, &options, arguments.resume)?;
     let signals = Signals::catch(launched.is_launched())?;
-    let launcher = arguments.launcher.as_ref().map(|words| words.0.clone()).unwrap_or_default();
     let processes = Processes::new(threads, launcher, signals.clone())?;
     let progress = StudyProgress { quiet, metrics: study.metrics };
     let outcome = run_study(&mut folder, arguments.parallel, &processes, &progress).map_err(|error| {
@@ -77,8 +83,11 @@ pub(super) fn run(
 
 /// The threads of each of several commands; all cores for a single one.
 fn shared_threads(parallel: usize) -> Option<usize> {
-    let cores = available_parallelism().map_or(1, usize::from);
-    (parallel > 1).then(|| (cores / parallel).max(1))
+    (parallel > 1).then(|| (cores() / parallel).max(1))
+}
+
+fn cores() -> usize {
+    available_parallelism().map_or(1, usize::from)
 }
 
 fn shown(outcome: &StudyOutcome) -> String {
