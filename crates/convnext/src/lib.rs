@@ -13,7 +13,8 @@
 //!
 //! This crate re-exports the parts that make it up and adds what most programs want:
 //!
-//! - [`Classifier`], [`Segmenter`], [`Embedder`] and [`Reconstructor`]: from a weight file to answers about images;
+//! - [`Classifier`], [`Segmenter`], [`Detector`], [`Embedder`] and [`Reconstructor`]: from a weight file to answers about
+//!   images;
 //! - [`Analyzer`]: what its layers compute;
 //! - [`most_similar`]: a search among the embeddings of many images;
 //! - [`write_report`], [`write_neighbours`]: pages; [`Quickstart`]: the whole job on the digits that travel along;

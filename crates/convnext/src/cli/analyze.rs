@@ -28,11 +28,11 @@ const IMAGES_PER_CLASS: usize = 10;
     after_help = "\
 Of every block five layers are looked at: input, depthwise, expanded (after GELU), normalised (after GRN) and output.
 - Feature cosine distance: mean of (1 - cos) / 2 over all pairs of channels of an image. Channels that are 0 are left out.
-- The map of a channel is dead when its root mean square is below 10 % of the layer's in the image; saturated when it is
+- The map of a channel is dead when its root mean square is below 10 % of the layer's in the image; saturated when it is \
   not dead and its standard deviation over the positions is below 10 % of its mean.
-- Class selectivity, for labelled folders: (highest - others) / (highest + others) of a channel's mean activity per class,
+- Class selectivity, for labelled folders: (highest - others) / (highest + others) of a channel's mean activity per class, \
   negative activations counted as 0.
-- Similarity of blocks: linear CKA of their pooled outputs. Effective rank of these: exponential of the entropy of their
+- Similarity of blocks: linear CKA of their pooled outputs. Effective rank of these: exponential of the entropy of their \
   singular values.
 Written are report.html, analysis.json and, in maps/, 64 channels of each layer for the first image.
 

@@ -25,10 +25,10 @@ use super::weights::Weights;
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-In folders and archives, images that cannot be read are left out with a warning (not with --strict); a file that was
+In folders and archives, images that cannot be read are left out with a warning (not with --strict); a file that was \
 named must be readable.
-The answer about an image is its most probable class, or `unsure` below --threshold; of a multi-label classifier it is
-every class from --threshold on. --copy-to leaves the images where they are, and copies those with several classes into
+The answer about an image is its most probable class, or `unsure` below --threshold; of a multi-label classifier it is \
+every class from --threshold on. --copy-to leaves the images where they are, and copies those with several classes into \
 the folder of each.
 
 Examples:

@@ -18,19 +18,19 @@ use super::weights::Weights;
 /// Write weights under the names of another program
 #[derive(Debug, Args)]
 #[command(after_help = "\
-OUT decides the form: .safetensors, or .pt, .pth and .bin as torch.save writes them; any other name is a folder that
-timm (timm.create_model(\"local-dir:OUT\", pretrained=True)) or transformers
-(AutoModelForImageClassification.from_pretrained(\"OUT\")) opens by itself. Of an autoencoder the encoder is written. A
-segmentation network is written for transformers (AutoModelForSemanticSegmentation), or to a file under the names of
-mmsegmentation and mmpretrain (--to official).
+OUT decides the form: .safetensors, or .pt, .pth and .bin as torch.save writes them; any other name is a folder that \
+timm (timm.create_model(\"local-dir:OUT\", pretrained=True)) or transformers \
+(AutoModelForImageClassification.from_pretrained(\"OUT\")) opens by itself. Of an autoencoder the encoder is written. A \
+segmentation network is written for transformers (AutoModelForSemanticSegmentation), or to a file under the names of \
+mmsegmentation and mmpretrain (--to official); a detector to a file under those of mmdetection (--to official).
 
 Examples:
   convnext convert runs/classifier/weights.safetensors classifier-timm --to timm
   convnext convert runs/classifier/weights.safetensors classifier-hf --to hf
   convnext convert runs/pretrained/weights.safetensors encoder.pt --to official")]
 pub(crate) struct ConvertArguments {
-    /// Weights of this program, of the official code, of timm or of transformers: a file or folder, hf:ORG/NAME[@REVISION] or a
-    /// released checkpoint
+    /// Weights of this program, the official code, timm, transformers, torchvision, OpenMMLab or SparK: a file or folder,
+    /// hf:ORG/NAME[@REVISION] or a released checkpoint
     #[arg(value_name = "IN")]
     weights: Weights,
     /// The file or folder to write

@@ -9,16 +9,16 @@ use super::values;
 /// Arguments about the decoder of an autoencoder.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct DecoderArguments {
-    /// Layers of the decoder [default: those of the weights, or convnext]
+    /// Layers of the decoder [default: convnext; from weights, theirs]
     #[arg(long, value_name = "KIND")]
     decoder: Option<DecoderName>,
-    /// Blocks of the decoder; not for a UNet [default: that of the weights, or 1; 8 for a transformer]
+    /// Blocks of the decoder; not for a UNet [default: 1, or 8 for a transformer; from weights, theirs]
     #[arg(long, value_name = "N", value_parser = values::decoder_depth)]
     decoder_depth: Option<usize>,
-    /// Channels of the decoder on the map of patches [default: that of the weights, or 512; 128 for the micro models]
+    /// Channels of the decoder on the map of patches [default: 512, or 128 for the micro models; from weights, theirs]
     #[arg(long, value_name = "N", value_parser = values::decoder_width)]
     decoder_width: Option<usize>,
-    /// Attention heads of a transformer decoder [default: that of the weights of the same width, or one for 32 channels]
+    /// Attention heads of a transformer decoder [default: one for 32 channels; from weights of the same width, theirs]
     #[arg(long, value_name = "N", value_parser = values::count)]
     decoder_heads: Option<usize>,
 }

@@ -30,9 +30,9 @@ use super::weights::Weights;
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-The folder of --out gets results.json, COCO's results with masks as run lengths; image_id is the place of an image
-among those that were given, from 1 on, and category_id that of a class among those of the weights. With --overlay it
-gets NAME.png as well: the image with boxes and masks. In folders and archives, images that cannot be read or are too
+The folder of --out gets results.json, COCO's results with masks in RLE (run lengths); image_id is the place of an image \
+among those that were given, from 1 on, and category_id that of a class among those of the weights. With --overlay it \
+gets NAME.png as well: the image with boxes and masks. In folders and archives, images that cannot be read or are too \
 small for the network are left out with a warning (not with --strict).
 
 Examples:

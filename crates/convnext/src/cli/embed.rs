@@ -25,8 +25,8 @@ use super::weights::Weights;
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-The file's extension decides the format: .safetensors (embeddings [N, width] and names, a name a line), .npy (names beside it
-in FILE.names.txt) or .parquet (columns file and embedding). Embeddings are written as they come, for folders of any size;
+The file's extension decides the format: .safetensors (embeddings [N, width] and names, a name a line), .npy (names beside it \
+in FILE.names.txt) or .parquet (columns file and embedding). Embeddings are written as they come, for folders of any size; \
 images that cannot be read are left out with a warning. convnext nearest searches .safetensors.
 
 Examples:

@@ -21,10 +21,10 @@ const SIZES: [usize; 3] = [224, 384, 512];
     after_help = "\
 FLOPs are counted as in the paper: multiply-adds plus 5 for every value that a LayerNorm puts out.
 All counts are for 1,000 classes, 3 input channels and stem stride 4.
-With --task segment they are for UperNet with ADE20K's 150 classes, and FLOPs are counted as in the paper's
-Table 7: multiply-adds, a bias of a convolution and a ReLU 1 each, batch norm 2. Parameters include the
+With --task segment they are for UperNet with ADE20K's 150 classes, and FLOPs are counted as in the paper's \
+Table 7: multiply-adds, a bias of a convolution and a ReLU 1 each, batch norm 2. Parameters include the \
 auxiliary head, operations do not.
-With --task detect they are for Mask R-CNN with COCO's 80 classes, by the same rule as in the paper's Table 6, with
+With --task detect they are for Mask R-CNN with COCO's 80 classes, by the same rule as in the paper's Table 6, with \
 1000 proposals through the box head and 100 through the mask head.
 
 Examples:

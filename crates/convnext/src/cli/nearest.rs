@@ -22,7 +22,7 @@ use super::weights::Weights;
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-The index is a .safetensors file of convnext embed. Weights, layer and image size are those that it was made with;
+The index is a .safetensors file of convnext embed. Weights, layer and image size are those that it was made with; \
 similarity is the cosine between embeddings.
 
 Examples:

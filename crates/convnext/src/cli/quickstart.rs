@@ -21,7 +21,7 @@ const SEEDS: u64 = 3;
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-Pre-trains without labels, fine-tunes with 10 labels a class, trains from scratch on the same labels, and
+Pre-trains without labels, fine-tunes with 10 labels a class, trains from scratch on the same labels, and \
 compares both on digits that neither has seen, for several seeds.
 
 Examples:

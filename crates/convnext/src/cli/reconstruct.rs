@@ -19,7 +19,7 @@ use super::weights::Weights;
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-Each image written shows the original, what the encoder saw, and the reconstruction: greyscale of one
+Each image written shows the original, what the encoder saw, and the reconstruction: greyscale of one \
 channel, and of more than three channels the first three.
 
 Examples:
@@ -31,7 +31,7 @@ pub(crate) struct ReconstructArguments {
     /// Images, or folders and archives of images
     #[arg(required = true, value_name = "IMAGE|FOLDER")]
     images: Vec<PathBuf>,
-    /// Weights that `convnext pretrain` wrote: a file or hf:ORG/NAME[@REVISION]
+    /// Weights that `convnext pretrain` wrote: a file, a run folder or hf:ORG/NAME[@REVISION]
     #[arg(long, value_name = "WEIGHTS")]
     weights: Weights,
     /// Folder for the reconstructions

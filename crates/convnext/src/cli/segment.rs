@@ -28,8 +28,8 @@ use super::weights::Weights;
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-For each image NAME the folder of --out gets NAME.png: a number for each pixel, with a palette of colours. The classes
-and their colours are those of the weights. In folders and archives, images that cannot be read or are too
+For each image NAME the folder of --out gets NAME.png: a number for each pixel, with a palette of colours. The classes \
+and their colours are those of the weights. In folders and archives, images that cannot be read or are too \
 small for the network are left out with a warning (not with --strict).
 
 Examples:

@@ -16,9 +16,9 @@ use crate::cli::values::{self, GradientSumName, MachineArguments};
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-Speed is the median over the steps. The share of the peak is that of a loop of multiply-adds that never
-leaves the registers, timed on all threads before and after the steps. Of other devices than the CPU it is
-not known, and the memory that is told is that of this program, not that of the device. Under mpirun or srun
+Speed is the median over the steps. The share of the peak is that of a loop of multiply-adds that never \
+leaves the registers, timed on all threads before and after the steps. Of other devices than the CPU it is \
+not known, and the memory that is told is that of this program, not that of the device. Under mpirun or srun \
 the ranks share the steps of a training, and each brings a batch.
 
 Examples:

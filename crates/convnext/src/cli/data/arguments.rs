@@ -13,15 +13,15 @@ use crate::cli::values;
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-Labelled data is looked at part by part, as `finetune` takes it by default, and what was taken for which part is said;
-Images without class folders are looked at as unlabelled ones; --unlabelled does so with any.
+Labelled data is looked at part by part, as `finetune` takes it by default, and what was taken for which part is said; \
+images without class folders are looked at as unlabelled ones; --unlabelled does so with any.
 Of images with more than 8 bit it says which values they use, and how many of 256 levels each --range leaves of them.
 Duplicates are images with the same pixels. Those in training and validation at once make results look too good.
 Ends with code 1 when images cannot be read.
-With --task segment it looks at masks as well: the values that they hold and the classes that these mean, pixels and images
-of each class, images and masks without a partner, and images under the colours of their classes on the page. Code 1 says
+With --task segment it looks at masks as well: the values that they hold and the classes that these mean, pixels and images \
+of each class, images and masks without a partner, and images under the colours of their classes on the page. Code 1 says \
 that a training would refuse them.
-With --task detect it looks at annotations of objects: objects of each class and size, what is unusual in them and what is
+With --task detect it looks at annotations of objects: objects of each class and size, what is unusual in them and what is \
 done about it, and images with boxes and masks on the page. Code 1 says that a training would refuse them.
 
 Examples:

@@ -17,8 +17,8 @@ use crate::cli::values;
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-Reads COCO's JSON, YOLO's labels, LabelMe's JSON and Pascal VOC's XML. COCO is written as OUT/annotations/instances_PART.json
-beside OUT/PART, YOLO as OUT/data.yaml, OUT/images/PART and OUT/labels/PART. Masks become outlines in YOLO's rows, and crowds
+Reads COCO's JSON, YOLO's labels, LabelMe's JSON and Pascal VOC's XML. COCO is written as OUT/annotations/instances_PART.json \
+beside OUT/PART, YOLO as OUT/data.yaml, OUT/images/PART and OUT/labels/PART. Masks become outlines in YOLO's rows, and crowds \
 are left out there. Data without a part for validation is divided by the seed.
 
 Examples:

@@ -15,8 +15,8 @@ use crate::cli::values;
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-Shards are .tar files in the WebDataset convention: each image, with every byte of its file, and beside it the number
-of its class. Labelled data becomes OUT/train and OUT/val, and OUT/test if there is such a part beside. Images are packed
+Shards are .tar files in the WebDataset convention: each image, with every byte of its file, and beside it the number \
+of its class. Labelled data becomes OUT/train and OUT/val, and OUT/test if there is such a part beside. Images are packed \
 in a random order, because an epoch shuffles shards, and within them only neighbours.
 
 Examples:

@@ -17,8 +17,8 @@ use crate::cli::values;
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-Writes OUT/train/CLASS, OUT/val/CLASS and with --test OUT/test/CLASS, each with its share of every class and at least one
-image. Identical files stay in one part, and those in several classes are for training. The images of DATA stay as they
+Writes OUT/train/CLASS, OUT/val/CLASS and with --test OUT/test/CLASS, each with its share of every class and at least one \
+image. Identical files stay in one part, and those in several classes are for training. The images of DATA stay as they \
 are. The same seed makes the same parts.
 
 Examples:

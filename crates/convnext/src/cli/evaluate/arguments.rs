@@ -27,7 +27,7 @@ const BATCH_SIZE: usize = 32;
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-The images are those of --split or, without it, val/CLASS/* (or test/CLASS/* where there is no val) if there is such a
+The images are those of --split or, without it, val/CLASS/* (or test/CLASS/* where there is no val) if there is such a \
 part, and CLASS/* otherwise. What is printed says which part it was.
 If `finetune` held a part of CLASS/* out, name the same --val-fraction and --seed to measure on that part.
 
@@ -50,7 +50,8 @@ pub(crate) struct EvaluateArguments {
     /// labels are lists such as boat;sea
     #[arg(long, value_name = "FILE")]
     pub(super) labels: Option<PathBuf>,
-    /// Weights of a classifier, with --knn of any kind: a file or folder, hf:ORG/NAME[@REVISION] or a released checkpoint
+    /// Weights of a classifier, a segmentation network or a detector, with --knn of any kind: a file or folder,
+    /// hf:ORG/NAME[@REVISION] or a released checkpoint
     #[arg(long, value_name = "WEIGHTS")]
     pub(super) weights: Weights,
     /// Measure on this part of the data [default: validation, or test where there is none]

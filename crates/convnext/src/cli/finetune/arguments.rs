@@ -17,11 +17,11 @@ use crate::cli::weights::Weights;
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-The data is train/CLASS/* and val/CLASS/* (or test where there is no val), or CLASS/* which is split by --val-fraction
+The data is train/CLASS/* and val/CLASS/* (or test where there is no val), or CLASS/* which is split by --val-fraction \
 and --seed. Parts are told by their names in any case: Training, seg_train, dev, val2017, Test, ...
-With --task segment each image of images/ has a mask of the same name in masks/, annotations/ or labels/, with or without
+With --task segment each image of images/ has a mask of the same name in masks/, annotations/ or labels/, with or without \
 folders for the parts, as ADE20K, Pascal VOC, Cityscapes and CamVid have them.
-With --task detect images have boxes, and perhaps masks, of objects: COCO's JSON (Roboflow's too), YOLO, LabelMe or
+With --task detect images have boxes, and perhaps masks, of objects: COCO's JSON (Roboflow's too), YOLO, LabelMe or \
 Pascal VOC's XML.
 
 Examples:

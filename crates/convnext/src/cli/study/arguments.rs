@@ -18,7 +18,7 @@ use crate::cli::values::{count, image_size, stem_stride, threads};
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-Each seed has a pre-training of its own, which all fine-tunings of the seed share. Lengths are the epochs of the paper
+Each seed has a pre-training of its own, which all fine-tunings of the seed share. Lengths are the epochs of the paper \
 unless they are named; all rows get the same, or keep the paper's ratio to each other."
 )]
 pub(crate) struct RunArguments {
