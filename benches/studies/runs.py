@@ -122,6 +122,11 @@ class Transfer:
     def chosen_rate(cls, results, start):
         return results.best(cls.searching(cls.rates_of(start)), cls.METRIC)
 
+    @classmethod
+    def searched(cls):
+        """Names of the starts whose rates are searched."""
+        return cls.STARTS
+
     def init(self, start):
         if start == "scratch":
             return ["--model", "atto", "--init", "none"]
@@ -191,7 +196,7 @@ class Transfer:
         for start in cls.RATES:
             found = {rate: results.last(run, cls.METRIC) for rate, run in cls.searching(start).items()}
             done = (f"{rate:g}: {value:.2f}" for rate, value in found.items() if value is not None)
-            print_row([cls.STARTS[start], ", ".join(done) or "-"])
+            print_row([cls.searched()[start], ", ".join(done) or "-"])
 
     @classmethod
     def draw(cls, results, metrics, out):

@@ -46,7 +46,7 @@ pub(crate) struct ModelsArguments {
     #[arg(long)]
     released: bool,
     /// Networks for this task
-    #[arg(long, value_name = "TASK", default_value = "classify", conflicts_with = "released")]
+    #[arg(long, value_name = "TASK", default_value = "classification", conflicts_with = "released")]
     task: Task,
     /// Channels of the decode head of --task segment (default: the paper's 512, and 128 below tiny), or of the pyramid and the
     /// heads of --task detect (default: the paper's 256, and 64 below tiny)
@@ -61,10 +61,13 @@ pub(crate) struct ModelsArguments {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Task {
     /// A class for an image
-    Classify,
+    #[value(alias = "classify")]
+    Classification,
     /// A class for every pixel
+    #[value(alias = "segmentation")]
     Segment,
     /// Boxes and masks of objects
+    #[value(alias = "detection")]
     Detect,
 }
 
@@ -97,7 +100,7 @@ struct SizeCost {
 }
 
 pub(crate) fn run(arguments: &ModelsArguments) -> anyhow::Result<()> {
-    if arguments.head_width.is_some() && arguments.task == Task::Classify {
+    if arguments.head_width.is_some() && arguments.task == Task::Classification {
         bail!("--head-width is for --task segment and --task detect; leave it out");
     }
     if arguments.box_width.is_some() && arguments.task != Task::Detect {
@@ -113,7 +116,7 @@ pub(crate) fn run(arguments: &ModelsArguments) -> anyhow::Result<()> {
     match arguments.task {
         Task::Segment => segmentation::list(&models, arguments.head_width, arguments.json),
         Task::Detect => detection::list(&models, [arguments.head_width, arguments.box_width], arguments.json),
-        Task::Classify => list_classifiers(&models, arguments.json),
+        Task::Classification => list_classifiers(&models, arguments.json),
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) enum SplitName {
     /// What is learned from
     Train,
     /// What is measured on while training
+    #[value(aliases = ["val", "valid"])]
     Validation,
     /// What is kept for a last test
     Test,

@@ -26,7 +26,7 @@ fn models_print_a_table() {
 #[test]
 fn segmentation_networks_are_listed_as_in_the_paper() {
     let bench = Bench::new();
-    let rows = bench.json("models --task segment --json");
+    let rows = bench.json("models --task segmentation --json");
     let rows = rows.as_array().unwrap();
     let find = |name| rows.iter().find(|row| row["name"] == name).unwrap_or_else(|| panic!("no {name}"));
     let rounded = |value: &serde_json::Value, unit: f64| (value.as_f64().unwrap() / unit).round();
@@ -57,7 +57,7 @@ fn segmentation_networks_are_listed_as_in_the_paper() {
 #[test]
 fn detectors_are_listed_as_in_the_paper() {
     let bench = Bench::new();
-    let rows = bench.json("models --task detect --json");
+    let rows = bench.json("models --task detection --json");
     let rows = rows.as_array().unwrap();
     assert_eq!(rows.len(), 19);
     let find = |name| rows.iter().find(|row| row["name"] == name).unwrap_or_else(|| panic!("no {name}"));

@@ -122,7 +122,7 @@ fn a_test_part_takes_the_place_of_validation_and_that_is_said() {
     bench.refuse(
         1,
         &[(
-            "evaluate --weights classifier.safetensors --data data --split validation",
+            "evaluate --weights classifier.safetensors --data data --split val",
             &["no validation part, but 'train', 'test'"],
         )],
     );

@@ -71,7 +71,9 @@ pub(super) enum CheckedTask {
     /// Classes of images, or none
     Classification,
     /// Masks: a class for every pixel
+    #[value(alias = "segmentation")]
     Segment,
     /// Objects: boxes and perhaps masks
+    #[value(alias = "detection")]
     Detect,
 }

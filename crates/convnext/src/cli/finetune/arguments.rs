@@ -123,8 +123,10 @@ pub(super) enum TaskName {
     /// Any number of classes for each image, in lists that --labels names
     MultiLabel,
     /// A class for every pixel, in masks
+    #[value(alias = "segmentation")]
     Segment,
     /// Boxes and masks of objects
+    #[value(alias = "detection")]
     Detect,
 }
 

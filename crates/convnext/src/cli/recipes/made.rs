@@ -52,8 +52,10 @@ enum TaskName {
     /// Any number of classes for each image
     MultiLabel,
     /// A class for every pixel
+    #[value(alias = "segmentation")]
     Segment,
     /// Boxes and masks of objects
+    #[value(alias = "detection")]
     Detect,
 }
 
