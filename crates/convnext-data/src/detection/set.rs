@@ -7,6 +7,7 @@ use convnext_core::{ClassNames, ImageSize, Seed};
 
 use crate::datasets::dataset::Dataset;
 use crate::datasets::split::choose;
+use crate::detection::error::AnnotationError;
 use crate::error::DataError;
 use crate::instances::instance::Instance;
 use crate::pixels::image::Image;
@@ -122,13 +123,21 @@ impl DetectionSet {
 
     /// The tile of a whole image that the objects of `index` are about; the image itself where it is no tile.
     ///
+    /// # Errors
+    /// [`AnnotationError::Size`] when the image has another size than it had when the data was opened.
+    ///
     /// # Panics
-    /// When `index` is not below [`Self::len`], or the image is smaller than the tile.
-    pub fn cut(&self, index: usize, image: Image) -> Image {
-        match self.entry(index).tile {
+    /// When `index` is not below [`Self::len`].
+    pub fn cut(&self, index: usize, image: Image) -> Result<Image, DataError> {
+        let Entry { tile, size, .. } = *self.entry(index);
+        let (expected, found) = (tile.map_or(size, |tile| tile.resized), image.size());
+        if found != expected {
+            return Err(AnnotationError::Size { name: self.images.name(index), found, expected }.into());
+        }
+        Ok(match tile {
             None => image,
             Some(tile) => tile.of(&image),
-        }
+        })
     }
 
     /// Left and upper side in pixels of the tile that an image is; `None` for a whole image.
