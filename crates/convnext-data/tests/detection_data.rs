@@ -275,5 +275,8 @@ fn the_folder_of_a_named_file_is_no_part() {
         let layout = DetectionLayout { annotations, ..DetectionLayout::default() };
         let data = open_detection(&folder.path().join("data"), &layout, Seed(1)).unwrap();
         assert_eq!((data.train.len(), data.validation.len(), data.held_out), (2, 1, false), "{path}");
+        // What is measured afterwards is what training validated on.
+        let part = open_detection_part(&folder.path().join("data"), &layout, None).unwrap();
+        assert_eq!((part.split, part.images.len()), (Some(Split::Validation), 1), "{path}");
     }
 }

@@ -133,7 +133,7 @@ fn is_meant(text: &[u8]) -> bool {
 }
 
 /// `true` for a `data.yaml`, whatever its name.
-pub(crate) fn is_yaml(path: &Path) -> bool {
+fn is_yaml(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 
