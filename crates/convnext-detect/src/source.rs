@@ -85,9 +85,12 @@ impl Source for DetectionSource {
         let mut rng = visit.stream(Purpose::Augmentation);
         let other = self.copy_paste.draw(self.set.len(), &mut rng);
         let mut annotated = self.transformed(visit.sample, image, &mut rng)?;
-        if let Some(other) = other {
-            let image = Arc::unwrap_or_clone(reader.image(other)?);
-            let from = self.transformed(other, image, &mut rng)?;
+        // Another image that cannot be used is reported at its own turn, and is no fault of this one.
+        let from = other.and_then(|other| {
+            let image = Arc::unwrap_or_clone(reader.image(other).ok()?);
+            self.transformed(other, image, &mut rng).ok()
+        });
+        if let Some(from) = from {
             annotated = copy_paste(annotated, &from, &mut rng);
         }
         let Preprocessing { mean, std, .. } = &self.preprocessing;
