@@ -1,5 +1,6 @@
 //! Images with their objects.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -154,6 +155,13 @@ impl DetectionSet {
     /// When `index` is not below [`Self::len`].
     pub fn image_id(&self, index: usize) -> i64 {
         self.entry(index).id
+    }
+
+    /// The number of files of annotations that the images come from. Of several, neither [`Self::image_id`] nor
+    /// [`Self::category_id`] says which one a number is of.
+    pub fn annotation_files(&self) -> usize {
+        let sources = self.members().map(|member| self.shared.entries[member].source);
+        sources.collect::<BTreeSet<_>>().len()
     }
 
     /// The number of a class in the file of annotations of the first image; its index from 1 on where it has none there, or a number

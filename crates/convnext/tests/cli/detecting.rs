@@ -79,6 +79,34 @@ fn a_detector_is_trained_measured_and_used() {
     export(&bench);
 }
 
+#[test]
+fn predictions_have_the_numbers_of_one_file() {
+    let bench = cells();
+    bench.succeed(&format!("{TRAIN} --steps 1 --batch-size 2 --out run"));
+    let file = "cells/annotations/instances_val.json";
+    let mut annotations: Value = serde_json::from_str(&bench.read_text(file)).unwrap();
+    let images = annotations["images"].as_array_mut().unwrap();
+    let last = images.pop().unwrap();
+    let mut other = annotations.clone();
+    other["images"] = json!([last]);
+    for part in [&mut annotations, &mut other] {
+        let ids: Vec<Value> =
+            part["images"].as_array().unwrap().iter().map(|image| image["id"].clone()).collect();
+        part["annotations"]
+            .as_array_mut()
+            .unwrap()
+            .retain(|annotation| ids.contains(&annotation["image_id"]));
+    }
+    bench.write(file, annotations.to_string());
+    bench.write("cells/annotations/instances_val_2.json", other.to_string());
+    let evaluate = "evaluate --data cells --weights run";
+    assert!(bench.succeed(evaluate).contains("3 images"));
+    let writing = format!("{evaluate} --write-predictions found.json");
+    bench.refuse(1, &[(&writing, &["one file of annotations", "has 2", "--annotations FILE"])]);
+    bench.succeed(&format!("{writing} --annotations {file}"));
+    assert!(bench.exists("found.json"));
+}
+
 /// What files compute is tested in `convnext-detect`.
 fn export(bench: &Bench) {
     let line = "export --weights run --out model.onnx --image-size 66x70";
