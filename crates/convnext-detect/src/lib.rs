@@ -9,6 +9,7 @@
 //!
 //! **Invariant:** no arguments, no printing.
 
+mod announcement;
 mod batch;
 mod detect_job;
 mod detect_options;

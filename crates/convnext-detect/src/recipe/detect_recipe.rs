@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::sections::{DetectAugmentation, DetectInferenceRecipe, DetectRegularization, RegionRecipe};
 use super::{auto, paper};
 use crate::detect_options::DetectOptions;
+use crate::regions::suppression::Suppression;
+use crate::tiles::Tiles;
 
 /// A recipe of training or fine-tuning a detector.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,7 +66,9 @@ impl DetectRecipe {
     /// How objects are looked for in validation, and later with the weights.
     pub fn options(&self) -> DetectOptions {
         let (proposals, suppression) = (self.regions.proposals, self.inference.suppression);
-        DetectOptions { proposals, suppression, ..DetectOptions::default() }
+        // Objects are found at the scale at which they were learned.
+        let tiles = self.augmentation.tile.map(|side| Tiles { side, overlap: Tiles::OVERLAP });
+        DetectOptions { proposals, suppression, tiles, ..DetectOptions::default() }
     }
 
     /// The size of images in validation, and later with the weights.
@@ -91,6 +95,12 @@ impl DetectRecipe {
         if height.min(width) == 0 {
             let (what, found) = ("image size", format!("{height}x{width}"));
             return Err(ConfigError::OutOfRange { what, found, expected: "at least 1 pixel" }.into());
+        }
+        if self.augmentation.tile.is_some() && self.inference.suppression != Suppression::Hard {
+            let (what, found) = ("suppression with tiles", self.inference.suppression.to_string());
+            let expected =
+                "hard, because what is found twice in tiles is merged; give --set inference.suppression=hard";
+            return Err(ConfigError::OutOfRange { what, found, expected }.into());
         }
         self.resize().validate()?;
         self.from_weights.layer_decay.map_or(Ok(()), |layers| layers.validate())

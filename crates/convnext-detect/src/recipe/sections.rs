@@ -19,7 +19,8 @@ pub struct DetectAugmentation {
     /// Probability that objects of another image are copied into an image (copy-paste); for data with masks.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub copy_paste: f64,
-    /// Side in pixels of the tiles that larger images are learned from, one tile after the other; `None` takes the whole.
+    /// Side in pixels of the tiles that larger images are learned from, one tile after the other, and that are looked at
+    /// besides the whole afterwards; `None` takes the whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tile: Option<usize>,
 }

@@ -6,6 +6,7 @@ use convnext_train::{Given, InitFrom, LayerCount, RateCurve, RecipeContext, Supe
 use super::detect_recipe::DetectRecipe;
 use super::sections::TrainingResize;
 use crate::regions::suppression::Suppression;
+use crate::tiles::Tiles;
 
 #[test]
 fn the_built_in_recipes_parse() {
@@ -95,6 +96,20 @@ fn other_blocks_have_the_row_of_their_size_and_no_claim_to_its_result() {
             RecipeContext { model: &model, init_from, head_only: false, images: 9, class_sizes: &[] };
         assert_eq!(DetectRecipe::choose("paper", &Given::default(), &context).unwrap().claim, claim);
     }
+}
+
+#[test]
+fn what_was_learned_in_tiles_is_looked_for_in_tiles() {
+    let load = |settings: &[&str]| {
+        let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        DetectRecipe::load("paper-coco-base", &settings, InitFrom::Pretrained)
+    };
+    let (tile, hard) = ("augmentation.tile=64", "inference.suppression=hard");
+    let options = load(&[tile, hard]).unwrap().options();
+    assert_eq!(options.tiles, Some(Tiles { side: 64, overlap: Tiles::OVERLAP }));
+    assert_eq!(load(&[]).unwrap().options().tiles, None);
+    let message = load(&[tile]).unwrap_err().to_string();
+    assert!(message.contains("soft-linear") && message.contains(hard), "{message}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `convnext finetune --task detect`, `evaluate` and `detect`: objects, from annotations to a report.
 
+use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
@@ -152,9 +153,33 @@ fn any_threads_and_a_repeated_run_give_the_same_bytes() {
     assert!(whole != weights("f", "--set augmentation.copy_paste=1.0"));
     // Four tiles of each of three images, and six of the three wider ones.
     let tiled = format!("{TRAIN} --steps 1 --batch-size 2 --out g --set augmentation.tile=40");
-    bench.run(&tiled).success().stderr(contains("in 30 images"));
+    bench.run(&tiled).success().stderr(
+        contains("in 30 tiles of 6 images").and(contains("tiles: validation looks at tiles of 40 px")),
+    );
+    check_tiles(&bench);
     let again = bench.succeed("finetune --config a --out e");
     assert!(again.contains("validation box AP") && whole == bench.read("e/weights.safetensors"));
+}
+
+/// What was learned in tiles is looked for in tiles, unless they are refused.
+fn check_tiles(bench: &Bench) {
+    let found = |rest: &str| {
+        bench.succeed(&format!(
+            "detect cells/val/00.png --weights g/weights.safetensors --out out --overwrite --score 0 --json {rest}"
+        ))
+    };
+    let as_learned = found("");
+    assert_eq!(as_learned, found("--tile 40"));
+    assert_ne!(as_learned, found("--tile 0"));
+    bench.succeed("export --weights g --out model.onnx --image-size 66x70");
+    // The default goes by what there is to learn from.
+    let plan = "finetune --task detect --data cells --model micro --image-size 64 --out h --dry-run";
+    assert!(bench.succeed(plan).contains("6 images: twice as many steps"));
+    assert!(
+        bench
+            .succeed(&format!("{plan} --set augmentation.tile=40"))
+            .contains("30 images: twice as many steps")
+    );
 }
 
 #[cfg(unix)]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::bail;
 use convnext::core::{DetectionTask, MaskRcnnConfig, ModelConfig, Seed, WeightMetadata};
-use convnext::data::{DetectionData, open_detection};
+use convnext::data::{DetectionData, TileOptions, open_detection};
 use convnext::detect::{
     DetectJob, DetectRecipe, ObjectSubset, TrainedDetector, plan_detection, train_detection,
 };
@@ -81,6 +81,12 @@ pub(in crate::cli) fn plan(
     let origin = Origin { init: init.as_deref(), data: &data, labels: None, seed: training.seed };
     given.other_claim = origin.other_claim(&training.recipe, &context, images.train.images());
     let mut recipe = DetectRecipe::choose(&training.recipe, &given, &context)?;
+    if let Some(side) = recipe.augmentation.tile {
+        // Each tile is an image to learn from.
+        let tiles = images.train.tile_count(TileOptions::of_size(side))?;
+        let context = RecipeContext { images: tiles, ..context };
+        recipe = DetectRecipe::choose(&training.recipe, &given, &context)?;
+    }
     let patch = model.patch_size();
     training.shrink(&mut recipe.training, &mut recipe.input.image_size, patch, &mut recipe.reasons);
     let head = head(&model, metadata.as_ref(), [head_width, box_width]);
