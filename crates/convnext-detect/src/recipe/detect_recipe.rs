@@ -9,7 +9,9 @@ use convnext_train::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::sections::{DetectAugmentation, DetectInferenceRecipe, DetectRegularization, RegionRecipe};
+use super::sections::{
+    DetectAugmentation, DetectInferenceRecipe, DetectRegularization, RegionRecipe, TrainingResize,
+};
 use super::{auto, paper};
 use crate::detect_options::DetectOptions;
 use crate::regions::suppression::Suppression;
@@ -71,11 +73,16 @@ impl DetectRecipe {
         DetectOptions { proposals, suppression, tiles, ..DetectOptions::default() }
     }
 
-    /// The size of images in validation, and later with the weights.
+    /// The size of images in validation, and later with the weights: what the recipe says, or else the largest that the
+    /// training resizes to without jitter.
     pub fn resize(&self) -> ResizeRule {
         let input = self.input.image_size;
-        let fitted = ResizeRule::Fit { long: input.long_side(), short: input.short_side() };
-        self.inference.resize.unwrap_or(fitted)
+        let long = input.long_side();
+        let short = match &self.augmentation.resize {
+            TrainingResize::Jitter(_) => input.short_side(),
+            TrainingResize::ShortSides(sides) => sides.iter().copied().max().unwrap_or(long).min(long),
+        };
+        self.inference.resize.unwrap_or(ResizeRule::Fit { long, short })
     }
 
     /// Layer-wise decay of the learning rate, if there is any; from scratch there is none.

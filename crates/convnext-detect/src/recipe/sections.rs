@@ -62,7 +62,8 @@ pub struct DetectRegularization {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DetectInferenceRecipe {
-    /// Size of the network's input; `None` fits images into the input's size of the training.
+    /// Size of the network's input; `None` fits images into the input's size of the training, or, where that chooses among
+    /// short sides, into its longer side and the largest of these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resize: Option<ResizeRule>,
     /// What becomes of boxes that lie on better ones.

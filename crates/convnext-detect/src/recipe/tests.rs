@@ -98,6 +98,19 @@ fn other_blocks_have_the_row_of_their_size_and_no_claim_to_its_result() {
     }
 }
 
+/// As mmdetection does it: 1333 x 800 after a training at several scales.
+#[test]
+fn images_are_measured_at_the_largest_of_several_short_sides() {
+    let settings = ["input.image_size=1333", "augmentation.resize={ short_sides = [480, 800, 640] }"];
+    let recipe = |more: &[&str]| {
+        let settings: Vec<String> =
+            settings.iter().chain(more).map(|setting| (*setting).to_owned()).collect();
+        DetectRecipe::load("plain", &settings, InitFrom::Scratch).unwrap().resize()
+    };
+    assert_eq!(recipe(&[]), ResizeRule::Fit { long: 1333, short: 800 });
+    assert_eq!(recipe(&["inference.resize=\"short:600\""]), ResizeRule::Short(600));
+}
+
 #[test]
 fn what_was_learned_in_tiles_is_looked_for_in_tiles() {
     let load = |settings: &[&str]| {
