@@ -1,7 +1,7 @@
 //! What a detection training says before it begins.
 
 use convnext_core::{DetectorRules, counted};
-use convnext_data::DetectionData;
+use convnext_data::{DetectionData, Orientation};
 
 use crate::detect_job::DetectJob;
 
@@ -33,6 +33,12 @@ pub(crate) fn announcement(job: &DetectJob, data: &DetectionData, images: usize,
 fn remarks(job: &DetectJob, data: &DetectionData, objects: usize) -> String {
     let mut lines: Vec<String> =
         data.decisions.iter().map(|decision| format!("objects: {decision}")).collect();
+    if data.train.orientation() == Orientation::Ignore {
+        lines.push(
+            "objects: detect needs --ignore-orientation, so that it sees images as they were learned"
+                .to_owned(),
+        );
+    }
     let without = objects - data.train.objects_with_masks();
     if job.head.masks && without > 0 {
         lines.push(format!("objects: {without} have no mask and are learned by their boxes alone"));

@@ -182,6 +182,35 @@ fn check_tiles(bench: &Bench) {
     );
 }
 
+/// Images with a turn in their EXIF data, and annotations of their pixels as they are stored.
+#[test]
+fn detect_is_told_to_ignore_a_turn_as_the_training_did() {
+    use image::ImageEncoder;
+    let bench = cells();
+    let quarter_turn = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    for (part, count) in [("train", 6), ("val", 3)] {
+        for number in 0..count {
+            let path = format!("cells/{part}/{number:02}.png");
+            let image = image::load_from_memory(&bench.read(&path)).unwrap().into_rgb8();
+            let mut bytes = Vec::new();
+            let mut encoder = image::codecs::png::PngEncoder::new(&mut bytes);
+            encoder.set_exif_metadata(quarter_turn.to_vec()).unwrap();
+            let (width, height) = image.dimensions();
+            encoder.write_image(&image, width, height, image::ExtendedColorType::Rgb8).unwrap();
+            bench.write(&path, bytes);
+        }
+    }
+    let flag = "--ignore-orientation";
+    bench
+        .run(&format!("{TRAIN} --steps 1 --batch-size 2 --out run"))
+        .success()
+        .stdout(contains(format!("--out found --overlay {flag}")))
+        .stderr(contains(format!("detect needs {flag}")));
+    let detect = "detect cells/val/00.png --weights run/weights.safetensors --out out --overwrite --json";
+    let size = |rest: &str| bench.json(&format!("{detect}{rest}"))[0]["size"].clone();
+    assert_eq!([size(" --ignore-orientation"), size("")], [json!([66, 70]), json!([70, 66])]);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_training_killed_at_random_moments_ends_with_the_same_bits() {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::bail;
 use convnext::core::{DetectionTask, MaskRcnnConfig, ModelConfig, Seed, WeightMetadata};
-use convnext::data::{DetectionData, TileOptions, open_detection};
+use convnext::data::{DetectionData, Orientation, TileOptions, open_detection};
 use convnext::detect::{
     DetectJob, DetectRecipe, ObjectSubset, TrainedDetector, plan_detection, train_detection,
 };
@@ -23,6 +23,11 @@ pub(super) fn run(arguments: FinetuneArguments, shared: &SharedMachine) -> anyho
     let (mut job, data) = shared.prepare(|| plan(arguments, shared.machine.threads))?;
     job.run = job.run.shared_by(shared.ranks.clone());
     let measured_on = MeasuredPart::of_detection(&data);
+    // `evaluate` sees by its annotations how images are turned; `detect` has none.
+    let turn = match data.train.orientation() {
+        Orientation::Honour => "",
+        Orientation::Ignore => " --ignore-orientation",
+    };
     for remark in &data.remarks {
         log::warn!("{}", remark.sentence());
     }
@@ -41,7 +46,7 @@ pub(super) fn run(arguments: FinetuneArguments, shared: &SharedMachine) -> anyho
     let same_part = same_part(*held_out, job.labels.validation_fraction, &job.run);
     let same_images = format!("{}{same_part}", of_annotations(&job.labels));
     let detect =
-        |weights: &Path| format!("detect IMAGE --weights {} --out found --overlay", weights.display());
+        |weights: &Path| format!("detect IMAGE --weights {} --out found --overlay{turn}", weights.display());
     FinishedTraining { run: &job.run, weights, summary, same_images }.print(&measured_on, detect)
 }
 
