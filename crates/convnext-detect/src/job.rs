@@ -7,7 +7,7 @@ use convnext_core::{
     ConfigError, DetectionTask, Geometry, ImageSize, Interpolation, Kind, MaskRcnnConfig, ModelConfig,
     Preprocessing, STAGES, WeightMetadata,
 };
-use convnext_data::{Dataset, DetectionData, TileOptions};
+use convnext_data::{DataError, Dataset, DetectionData, TileOptions};
 use convnext_train::{
     Freeze, FrozenStages, Job, LayerDecay, MemoryEstimate, Observer, ParameterRules, RunSettings,
     SharedLoader, Summary, TrainError, Trained, TrainingPlan, TrainingRecipe, are_same_classes,
@@ -199,8 +199,11 @@ impl Job for OnObjects {
         }
         self.job.head.validate_with(&self.job.model)?;
         if self.objects() == 0 {
-            let (what, found, expected) = ("number of objects to train on", "0".to_owned(), "at least 1");
-            return Err(ConfigError::OutOfRange { what, found, expected }.into());
+            // What was decided about annotations may say why.
+            let said = self.data.decisions.iter().map(|decision| format!("\n  objects: {decision}"));
+            let expected = format!("at least 1{}", said.collect::<String>());
+            let (what, found) = ("number of objects to train on", "0".to_owned());
+            return Err(DataError::OutOfRange { what, found, expected }.into());
         }
         let copy_paste = self.job.recipe.augmentation.copy_paste;
         if copy_paste > 0.0 && !self.job.head.masks {

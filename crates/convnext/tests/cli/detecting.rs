@@ -140,6 +140,20 @@ fn training_needs_objects() {
 }
 
 #[test]
+fn a_training_of_nothing_but_crowds_says_what_to_do() {
+    let bench = cells();
+    let path = "cells/annotations/instances_train.json";
+    let mut file: Value = serde_json::from_slice(&bench.read(path)).unwrap();
+    for annotation in file["annotations"].as_array_mut().unwrap() {
+        annotation["iscrowd"] = json!(1);
+    }
+    bench.write(path, file.to_string());
+    let line = format!("{TRAIN} --steps 1 --batch-size 2 --out a");
+    bench.refuse(1, &[(&line, &["number of objects to train on", "are crowds", "say --crowd-as-object"])]);
+    bench.succeed(&format!("{line} --crowd-as-object"));
+}
+
+#[test]
 fn any_threads_and_a_repeated_run_give_the_same_bytes() {
     let bench = cells();
     let weights = |out: &str, settings: &str| {
