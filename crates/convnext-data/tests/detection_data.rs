@@ -4,6 +4,8 @@
 
 #[path = "detection_data/images.rs"]
 mod images;
+#[path = "detection_data/told.rs"]
+mod told;
 
 use std::fs::{self, File};
 use std::path::Path;

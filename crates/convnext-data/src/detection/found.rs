@@ -27,7 +27,8 @@ use crate::instances::coco_files::{coco_files, read_coco};
 pub(crate) struct Found {
     /// Folder or archive.
     pub(crate) root: String,
-    /// All files.
+    /// All files, by their paths from the root on.
+    pub(crate) listing: Arc<Listing>,
     pub(crate) files: Dataset,
     /// Names of images that no file of annotations lists.
     pub(crate) images_alone: Vec<String>,
@@ -58,12 +59,10 @@ impl Found {
             .chain(gathered.claimed())
             .for_each(|file| is_listed[file] = true);
         let alone = listing.images.iter().zip(is_listed).filter(|(_, is_listed)| !is_listed);
-        Ok(Self {
-            root: listing.name(""),
-            images_alone: alone.map(|(path, _)| listing.name(path)).collect(),
-            files: Dataset::new(Files::Listed(Arc::new(listing))),
-            gathered,
-        })
+        let (root, images_alone) = (listing.name(""), alone.map(|(path, _)| listing.name(path)).collect());
+        let listing = Arc::new(listing);
+        let files = Dataset::new(Files::Listed(Arc::clone(&listing)));
+        Ok(Self { root, listing, files, images_alone, gathered })
     }
 }
 
