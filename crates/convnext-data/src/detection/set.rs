@@ -141,14 +141,6 @@ impl DetectionSet {
         })
     }
 
-    /// Left and upper side in pixels of the tile that an image is; `None` for a whole image.
-    ///
-    /// # Panics
-    /// When `index` is not below [`Self::len`].
-    pub fn tile_corner(&self, index: usize) -> Option<[usize; 2]> {
-        self.entry(index).tile.map(|tile| [tile.left, tile.top])
-    }
-
     /// The number of an image in its file of annotations; its position from 1 on where there is none.
     ///
     /// # Panics
@@ -249,17 +241,6 @@ impl DetectionSet {
     pub fn subset(&self, indices: &[usize]) -> Self {
         let members = indices.iter().map(|&index| self.members[index]).collect();
         Self { images: self.images.subset(indices), members, ..self.clone() }
-    }
-
-    /// The images that a detector of the paper learns from: with annotations, be it of crowds, and of at least 32 pixels
-    /// on either side (mmdet's `filter_empty_gt` and `min_size`).
-    #[must_use]
-    pub fn with_objects(&self) -> Self {
-        const SMALLEST: usize = 32;
-        let kept = |&index: &usize| {
-            !self.instances(index).is_empty() && self.image_size(index).short_side() >= SMALLEST
-        };
-        self.subset(&(0..self.len()).filter(kept).collect::<Vec<_>>())
     }
 
     /// `count` images that the seed draws, in their order. A smaller choice with the same seed is part of a larger one.
