@@ -24,9 +24,12 @@ pub struct TileOptions {
 }
 
 impl TileOptions {
+    /// Share of a tile that its neighbour has as well, unless another is given.
+    pub const OVERLAP: f64 = 0.2;
+
     /// Tiles of images that are larger than one and a half of them, with a fifth of overlap and a tenth of an object.
     pub fn of_size(size: usize) -> Self {
-        Self { size, overlap: 0.2, limit: size + size / 2, least_area: 0.1 }
+        Self { size, overlap: Self::OVERLAP, limit: size + size / 2, least_area: 0.1 }
     }
 
     /// Checks every value against its range.

@@ -59,6 +59,9 @@ pub struct AnnotatedImage {
 /// Sides in pixels of a box that is kept, more than.
 const LEAST_SIDE: f64 = 0.01;
 
+/// Largest ratio of large-scale jittering: beyond it a few pixels are all of the part.
+const MOST_RATIO: f64 = 100.0;
+
 /// Transforms that are drawn at most, in search of one that leaves an object.
 const TRIES: usize = 10;
 
@@ -74,16 +77,13 @@ impl DetectionTransform {
             DetectionResize::Jitter { size, ratio } => {
                 size.validate()?;
                 let [least, most] = *ratio;
-                let ordered = least > 0.0 && least <= most && most.is_finite();
-                DataError::check(
-                    ordered,
-                    "resize ratio",
-                    format!("{ratio:?}"),
-                    "two increasing numbers above 0",
-                )
+                let ordered = least > 0.0 && least <= most && most <= MOST_RATIO;
+                let expected = "two increasing numbers above 0 and at most 100";
+                DataError::check(ordered, "resize ratio", format!("{ratio:?}"), expected)
             }
             DetectionResize::MultiScale { short, long } => {
                 let fits = !short.is_empty() && short.iter().all(|short| *short > 0 && short <= long);
+                ImageSize::square(*long).validate()?;
                 let expected = "at least one shorter side, each above 0 and at most the longer one";
                 DataError::check(fits, "sides of images", format!("{short:?} and {long}"), expected)
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use convnext_core::{ConfigError, ImageSize, ResizeRule};
+use convnext_core::{ConfigError, ResizeRule};
 use convnext_train::{
     AskedBatch, BuiltIn, Deviation, Given, InputRecipe, LayerDecayRecipe, RecipeContext, Rule,
     SupervisedRecipe, TrainError, TrainingRecipe, TransferFromScratch, TransferFromWeights,
@@ -95,14 +95,10 @@ impl DetectRecipe {
     /// # Errors
     /// [`ConfigError`] with the first value that does not fit.
     pub(crate) fn validate_ranges(&self) -> Result<(), TrainError> {
-        let ImageSize { height, width } = self.input.image_size;
-        self.augmentation.validate()?;
+        self.input.image_size.validate()?;
+        self.augmentation.validate(self.input.image_size)?;
         self.regions.validate()?;
         self.regularization.validate()?;
-        if height.min(width) == 0 {
-            let (what, found) = ("image size", format!("{height}x{width}"));
-            return Err(ConfigError::OutOfRange { what, found, expected: "at least 1 pixel" }.into());
-        }
         if self.augmentation.tile.is_some() && self.inference.suppression != Suppression::Hard {
             let (what, found) = ("suppression with tiles", self.inference.suppression.to_string());
             let expected =

@@ -88,26 +88,10 @@ impl DetectAugmentation {
         CopyPaste { probability: self.copy_paste }
     }
 
-    pub(super) fn validate(&self) -> Result<(), TrainError> {
-        match &self.resize {
-            TrainingResize::Jitter([least, most]) => {
-                let expected = "above 0 and at most the largest";
-                check_range(*least > 0.0 && least <= most, "smallest factor of jitter", *least, expected)?;
-                check_range(*most <= 100.0, "largest factor of jitter", *most, "at most 100")?;
-            }
-            TrainingResize::ShortSides(sides) => {
-                check_range(!sides.is_empty(), "number of short sides", 0.0, "at least 1")?;
-                for &side in sides {
-                    let fits = (1..=MAX_IMAGE_SIDE).contains(&side);
-                    check_range(
-                        fits,
-                        "short side",
-                        side as f64,
-                        "at least 1 pixel, and no more than an image has",
-                    )?;
-                }
-            }
-        }
+    /// Checks every value against its range, for images of at most this size.
+    pub(super) fn validate(&self, size: ImageSize) -> Result<(), TrainError> {
+        self.transform(size).validate()?;
+        self.copy_paste().validate()?;
         if let Some(tile) = self.tile {
             check_range(
                 (32..=MAX_IMAGE_SIDE).contains(&tile),
@@ -116,8 +100,7 @@ impl DetectAugmentation {
                 "at least 32 pixels",
             )?;
         }
-        check_range((0.0..=1.0).contains(&self.flip), "flip", self.flip, "in [0, 1]")?;
-        check_range((0.0..=1.0).contains(&self.copy_paste), "copy_paste", self.copy_paste, "in [0, 1]")
+        Ok(())
     }
 }
 

@@ -128,9 +128,12 @@ fn what_was_learned_in_tiles_is_looked_for_in_tiles() {
 #[test]
 fn values_without_sense_are_refused() {
     for (setting, what) in [
-        ("augmentation.resize={ jitter = [2.0, 1.0] }", "factor of jitter"),
-        ("augmentation.resize={ short_sides = [] }", "short sides"),
-        ("augmentation.copy_paste=1.5", "copy_paste"),
+        ("augmentation.resize={ jitter = [2.0, 1.0] }", "resize ratio"),
+        ("augmentation.resize={ jitter = [1.0, 101.0] }", "at most 100"),
+        ("augmentation.resize={ short_sides = [] }", "at least one shorter side"),
+        ("augmentation.resize={ short_sides = [513] }", "at most the longer one"),
+        ("augmentation.flip=1.5", "flip probability"),
+        ("augmentation.copy_paste=1.5", "copy-paste probability"),
         ("regions.sampled=2", "sampled regions"),
         ("inference.resize=\"long:9\"", "give none, short:N or fit:LONGxSHORT"),
         ("inference.suppression=\"soft\"", "soft-linear"),
