@@ -336,6 +336,7 @@ impl DataError {
                 format!("it has {found} channel(s), but {expected} are needed")
             }
             Self::Mask(error) => error.reason(),
+            Self::Annotation(error) => error.reason(),
             other => other.to_string(),
         }
     }

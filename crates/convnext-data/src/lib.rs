@@ -48,6 +48,7 @@ pub use datasets::open::{
 pub use datasets::pack::{PackSummary, pack};
 pub use datasets::parts::Split;
 pub use datasets::read_only::{open_labelled_read_only, open_unlabelled_read_only};
+pub use datasets::split::HELD_OUT;
 pub use datasets::split_folders::{SplitOptions, SplitSummary, split_into_folders};
 pub use detection::convert::{AnnotationFormat, ConvertSummary, convert_annotations};
 pub use detection::data::{DetectionData, DetectionLayout, DetectionPart};
@@ -55,7 +56,7 @@ pub use detection::error::AnnotationError;
 pub use detection::open::{open_detection, open_detection_part};
 pub use detection::quirks::AnnotationRemark;
 pub use detection::set::DetectionSet;
-pub use detection::survey::{DetectionSurvey, SurveyedObjects, survey_detection};
+pub use detection::survey::{AREA_BOUNDS, DetectionSurvey, SurveyedObjects, survey_detection};
 pub use detection::tiles::TileOptions;
 pub use error::DataError;
 pub use instances::instance::{Instance, InstanceMask};

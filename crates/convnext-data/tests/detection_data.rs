@@ -4,6 +4,8 @@
 
 #[path = "detection_data/images.rs"]
 mod images;
+#[path = "detection_data/told.rs"]
+mod told;
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -149,8 +151,6 @@ fn subsets_keep_their_objects() {
     assert_eq!((renamed.instances(0)[0].class, renamed.category_id(1), renamed.category_id(2)), (1, 7, 3));
     let message = data.train.for_classes(&ClassNames(vec!["cat".into()])).unwrap_err().to_string();
     assert!(message.contains("class 'dog'"), "{message}");
-    // Images smaller than 32 pixels are none to learn from in the paper's recipes.
-    assert!(data.train.with_objects().is_empty());
 }
 
 #[test]
@@ -275,5 +275,8 @@ fn the_folder_of_a_named_file_is_no_part() {
         let layout = DetectionLayout { annotations, ..DetectionLayout::default() };
         let data = open_detection(&folder.path().join("data"), &layout, Seed(1)).unwrap();
         assert_eq!((data.train.len(), data.validation.len(), data.held_out), (2, 1, false), "{path}");
+        // What is measured afterwards is what training validated on.
+        let part = open_detection_part(&folder.path().join("data"), &layout, None).unwrap();
+        assert_eq!((part.split, part.images.len()), (Some(Split::Validation), 1), "{path}");
     }
 }

@@ -251,6 +251,20 @@ fn files_of_voc_are_read() {
 }
 
 #[test]
+fn of_two_layouts_the_one_that_is_read_is_said() {
+    let folder = yolo();
+    let coco = r#"{"images":[{"id":1,"file_name":"images/train/a.png","width":40,"height":20},
+        {"id":2,"file_name":"images/val/c.png","width":40,"height":20}],
+        "annotations":[{"id":1,"image_id":1,"category_id":1,"bbox":[1,1,4,4]}],
+        "categories":[{"id":1,"name":"cat"}]}"#;
+    write(folder.path(), "instances.json", coco);
+    let data = open(&folder);
+    assert_eq!(data.classes, names(&["cat"]));
+    says(&data, "COCO's JSON: instances.json");
+    says(&data, "called as images are, and not read beside COCO's JSON: labels/train/a.txt");
+}
+
+#[test]
 fn data_without_annotations_says_what_to_do() {
     let folder = folder(&["a.png"]);
     let message = refused(&folder);

@@ -53,7 +53,7 @@ impl DetectOptions {
             self.tiles.is_none() || self.suppression == Suppression::Hard,
             "suppression with tiles",
             self.suppression.to_string(),
-            "hard, because what is found twice in tiles is merged",
+            "hard, because what is found twice in tiles is merged; give --nms hard",
         )?;
         self.tiles.map_or(Ok(()), |tiles| tiles.validate())
     }
@@ -61,5 +61,20 @@ impl DetectOptions {
     pub(crate) fn rule(&self) -> DetectionRule {
         let (score, suppression, at_most) = (self.score, self.suppression.rule(), self.at_most);
         DetectionRule { score, suppression, at_most, ..DetectionRule::EVALUATION }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_with_soft_suppression_are_refused_with_the_flag_that_helps() {
+        let tiles = Some(Tiles { side: 64, overlap: Tiles::OVERLAP });
+        let hard = DetectOptions { tiles, ..DetectOptions::default() };
+        assert_eq!(hard.validate(), Ok(()));
+        let soft = DetectOptions { suppression: Suppression::SoftLinear, ..hard };
+        let message = soft.validate().unwrap_err().to_string();
+        assert!(message.contains("soft-linear") && message.contains("give --nms hard"), "{message}");
     }
 }

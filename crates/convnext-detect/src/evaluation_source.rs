@@ -75,7 +75,7 @@ impl Source for DetectionEvaluationSource {
     fn draw(&self, _place: BatchContext) {}
 
     fn load(&self, visit: SampleContext, (): &(), _reader: &ImageReader) -> Result<Image, DataError> {
-        Ok(self.set.cut(visit.sample, self.set.images().image(visit.sample, &self.decoding)?))
+        self.set.cut(visit.sample, self.set.images().image(visit.sample, &self.decoding)?)
     }
 
     fn collate(&self, _place: BatchContext, (): (), samples: Vec<(usize, Image)>) -> WholeImage {

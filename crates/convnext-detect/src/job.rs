@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use burn::tensor::Device;
 use convnext_core::{
-    ConfigError, DetectionTask, DetectorRules, Geometry, ImageSize, Interpolation, Kind, MaskRcnnConfig,
-    ModelConfig, Preprocessing, STAGES, WeightMetadata, counted,
+    ConfigError, DetectionTask, Geometry, ImageSize, Interpolation, Kind, MaskRcnnConfig, ModelConfig,
+    Preprocessing, STAGES, WeightMetadata,
 };
-use convnext_data::{Dataset, DetectionData, TileOptions};
+use convnext_data::{DataError, Dataset, DetectionData, TileOptions};
 use convnext_train::{
     Freeze, FrozenStages, Job, LayerDecay, MemoryEstimate, Observer, ParameterRules, RunSettings,
     SharedLoader, Summary, TrainError, Trained, TrainingPlan, TrainingRecipe, are_same_classes,
@@ -15,6 +15,7 @@ use convnext_train::{
 };
 use serde::Serialize;
 
+use crate::announcement::announcement;
 use crate::detect_job::DetectJob;
 use crate::evaluation_source::DetectionEvaluationSource;
 use crate::mask_rcnn::MaskRcnn;
@@ -78,10 +79,14 @@ struct OnObjects {
     validation_objects_checksum: u32,
     #[serde(skip)]
     data: DetectionData,
+    /// Number of images to learn from, of which the data may have tiles.
+    #[serde(skip)]
+    images: usize,
 }
 
 impl OnObjects {
     fn new(job: &DetectJob, mut data: DetectionData) -> Result<Self, TrainError> {
+        let images = data.train.len();
         if let Some(side) = job.recipe.augmentation.tile {
             data.train = data.train.tiled(TileOptions::of_size(side))?;
         }
@@ -90,7 +95,8 @@ impl OnObjects {
         let objects_checksum = data.train.fingerprint();
         let validation_objects_checksum = data.validation.fingerprint();
         let job = DetectJob { model, head, ..job.clone() };
-        Ok(Self { task: DetectionTask::KIND, job, objects_checksum, validation_objects_checksum, data })
+        let task = DetectionTask::KIND;
+        Ok(Self { task, job, objects_checksum, validation_objects_checksum, data, images })
     }
 
     /// Number of objects to learn from.
@@ -193,8 +199,11 @@ impl Job for OnObjects {
         }
         self.job.head.validate_with(&self.job.model)?;
         if self.objects() == 0 {
-            let (what, found, expected) = ("number of objects to train on", "0".to_owned(), "at least 1");
-            return Err(ConfigError::OutOfRange { what, found, expected }.into());
+            // What was decided about annotations may say why.
+            let said = self.data.decisions.iter().map(|decision| format!("\n  objects: {decision}"));
+            let expected = format!("at least 1{}", said.collect::<String>());
+            let (what, found) = ("number of objects to train on", "0".to_owned());
+            return Err(DataError::OutOfRange { what, found, expected }.into());
         }
         let copy_paste = self.job.recipe.augmentation.copy_paste;
         if copy_paste > 0.0 && !self.job.head.masks {
@@ -255,35 +264,6 @@ impl Job for OnObjects {
     }
 
     fn announcement(&self, steps: &str) -> String {
-        let (size, _) = self.input();
-        let DetectJob { model, head, .. } = &self.job;
-        let objects = self.objects();
-        let rules = match head.rules {
-            DetectorRules::MmDetection => "",
-            DetectorRules::Torchvision => {
-                "\n  rules: anchors, regions and masks are torchvision's as in the weights to start from; targets and losses are \
-                 MMDetection's; neither ONNX nor files of other programs can hold what comes out"
-            }
-        };
-        let without = objects as usize - self.data.train.objects_with_masks();
-        let without = match head.masks && without > 0 {
-            true => format!("\n  objects: {without} have no mask and are learned by their boxes alone"),
-            false => String::new(),
-        };
-        let decisions: String =
-            self.data.decisions.iter().map(|decision| format!("\n  objects: {decision}")).collect();
-        format!(
-            "training {} with {} of {} channels {} to find {} of {} in {} ({} for validation), images of at most {}: \
-             {steps}{decisions}{without}{rules}",
-            model.name,
-            if head.masks { "Mask R-CNN" } else { "Faster R-CNN" },
-            head.head_width,
-            if self.is_from_weights() { "from weights" } else { "from scratch" },
-            counted(objects as usize, "object", "objects"),
-            counted(model.classes, "class", "classes"),
-            counted(self.data.train.len(), "image", "images"),
-            self.data.validation.len(),
-            size.with_unit(),
-        )
+        announcement(&self.job, &self.data, self.images, steps)
     }
 }

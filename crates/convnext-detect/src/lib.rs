@@ -9,6 +9,7 @@
 //!
 //! **Invariant:** no arguments, no printing.
 
+mod announcement;
 mod batch;
 mod detect_job;
 mod detect_options;
@@ -79,7 +80,7 @@ pub use regions::sampler::{Sample, SamplingRule, sample};
 pub use regions::soft_suppression::{Decay, suppress_softly};
 pub use regions::suppression::Suppression;
 pub use regions::training_objects::{TrainingObject, training_objects};
-pub use results_json::{CocoMask, CocoResult, ResultsWriter, read_results};
+pub use results_json::{CocoMask, CocoResult, ResultsWriter};
 pub use source::DetectionSource;
 pub use task::DetectTask;
 pub use tiles::Tiles;

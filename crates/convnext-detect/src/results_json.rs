@@ -1,12 +1,9 @@
 //! Detections as a file of COCO results, which pycocotools reads (`COCO.loadRes`).
 
-use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 
-use convnext_core::{BoundingBox, ImageSize};
 use convnext_data::RunLengths;
-use serde::de::{SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::detection::Detection;
 
@@ -56,22 +53,6 @@ impl CocoResult {
         serde_json::to_string(self)
             .unwrap_or_else(|error| unreachable!("numbers and texts have a text: {error}"))
     }
-
-    /// The detection, of the class that has this category.
-    ///
-    /// # Errors
-    /// In words, when its mask is damaged.
-    pub fn detection(&self, class: usize) -> Result<Detection, String> {
-        let mask = |CocoMask { size: [height, width], counts }: &CocoMask| {
-            // More pixels than run lengths can count are in no file that a program wrote.
-            let pixels = height.checked_mul(*width).filter(|&pixels| u32::try_from(pixels).is_ok());
-            pixels.ok_or_else(|| format!("its mask cannot be {height} x {width} pixels"))?;
-            RunLengths::of_text(counts, ImageSize { height: *height, width: *width })
-        };
-        let mask = self.segmentation.as_ref().map(mask).transpose()?;
-        let bounds = BoundingBox::of_corner_and_size(self.bbox);
-        Ok(Detection { class, score: self.score, bounds, mask })
-    }
 }
 
 /// Writer of a file of COCO results, one detection after the other.
@@ -119,35 +100,10 @@ impl<W: Write> ResultsWriter<W> {
     }
 }
 
-/// Reads a file of COCO results, one detection after the other. The input should be buffered.
-///
-/// # Errors
-/// Those of the input, with the line where it is no file of results.
-pub fn read_results(input: impl Read, each: impl FnMut(CocoResult)) -> Result<(), serde_json::Error> {
-    let mut reader = serde_json::Deserializer::from_reader(input);
-    reader.deserialize_seq(EachResult(each))?;
-    reader.end()
-}
-
-struct EachResult<F>(F);
-
-impl<'de, F: FnMut(CocoResult)> Visitor<'de> for EachResult<F> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a list of detections")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut results: A) -> Result<(), A::Error> {
-        while let Some(result) = results.next_element()? {
-            (self.0)(result);
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use convnext_core::{BoundingBox, ImageSize};
+
     use super::*;
 
     fn written(results: &[CocoResult]) -> String {
@@ -158,9 +114,8 @@ mod tests {
         String::from_utf8(bytes).unwrap()
     }
 
-    fn read(text: &str) -> Result<Vec<CocoResult>, serde_json::Error> {
-        let mut found = Vec::new();
-        read_results(text.as_bytes(), |result| found.push(result)).map(|()| found)
+    fn read(text: &str) -> Vec<CocoResult> {
+        serde_json::from_str(text).unwrap()
     }
 
     #[test]
@@ -178,25 +133,7 @@ mod tests {
              \"segmentation\":{\"size\":[2,3],\"counts\":\"123\"}},\n\
              {\"image_id\":7,\"category_id\":90,\"bbox\":[0.5,0.0,2.25,1.5],\"score\":0.1}\n]\n"
         );
-        let found = read(&text).unwrap();
-        assert_eq!(found, results);
-        assert_eq!([0, 1].map(|place| found[place].detection(1).unwrap()), [with_mask, alone]);
-        assert_eq!(read(&written(&[])).unwrap(), []);
-    }
-
-    #[test]
-    fn damaged_files_are_refused() {
-        for damaged in ["", "{}", "[{\"image_id\": 1}]", "[", "[] []"] {
-            assert!(read(damaged).is_err(), "{damaged}");
-        }
-        let mask = |size, counts: &str| CocoResult {
-            image_id: 1,
-            category_id: 1,
-            bbox: [0.0; 4],
-            score: 0.5,
-            segmentation: Some(CocoMask { size, counts: counts.to_owned() }),
-        };
-        assert!(mask([1, 2], "oooooooooooo").detection(0).unwrap_err().contains("damaged"));
-        assert!(mask([usize::MAX, 2], "1").detection(0).unwrap_err().contains("cannot be"));
+        assert_eq!(read(&text), results);
+        assert_eq!(read(&written(&[])), []);
     }
 }

@@ -49,9 +49,14 @@ impl DetectionSource {
     }
 
     /// An image of the set with its objects, transformed.
-    fn transformed(&self, sample: usize, image: Image, rng: &mut impl rand::Rng) -> AnnotatedImage {
-        let image = self.set.cut(sample, image);
-        self.transform.apply(&image, self.set.instances(sample), rng)
+    fn transformed(
+        &self,
+        sample: usize,
+        image: Image,
+        rng: &mut impl rand::Rng,
+    ) -> Result<AnnotatedImage, DataError> {
+        let image = self.set.cut(sample, image)?;
+        Ok(self.transform.apply(&image, self.set.instances(sample), rng))
     }
 }
 
@@ -79,10 +84,13 @@ impl Source for DetectionSource {
         let image = Arc::unwrap_or_clone(reader.image(visit.sample)?);
         let mut rng = visit.stream(Purpose::Augmentation);
         let other = self.copy_paste.draw(self.set.len(), &mut rng);
-        let mut annotated = self.transformed(visit.sample, image, &mut rng);
-        if let Some(other) = other {
-            let image = Arc::unwrap_or_clone(reader.image(other)?);
-            let from = self.transformed(other, image, &mut rng);
+        let mut annotated = self.transformed(visit.sample, image, &mut rng)?;
+        // Another image that cannot be used is reported at its own turn, and is no fault of this one.
+        let from = other.and_then(|other| {
+            let image = Arc::unwrap_or_clone(reader.image(other).ok()?);
+            self.transformed(other, image, &mut rng).ok()
+        });
+        if let Some(from) = from {
             annotated = copy_paste(annotated, &from, &mut rng);
         }
         let Preprocessing { mean, std, .. } = &self.preprocessing;

@@ -27,7 +27,7 @@ pub struct Tiles {
 
 impl Tiles {
     /// Share of a tile that the next one covers unless another is given.
-    pub const OVERLAP: f64 = 0.2;
+    pub const OVERLAP: f64 = TileOptions::OVERLAP;
 
     /// Checks both values against their ranges.
     ///

@@ -1,6 +1,6 @@
 //! The images that files of annotations name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::datasets::listing::Listing;
 use crate::datasets::parts::{Named, Split};
@@ -20,6 +20,8 @@ pub(crate) fn split_of_image(path: &str) -> Option<Split> {
 pub(crate) struct Lookup<'a> {
     listing: &'a Listing,
     by_name: HashMap<&'a str, Vec<usize>>,
+    /// Names of all folders.
+    folders: HashSet<&'a str>,
 }
 
 impl<'a> Lookup<'a> {
@@ -28,11 +30,13 @@ impl<'a> Lookup<'a> {
         for (image, path) in listing.images.iter().enumerate() {
             by_name.entry(last(path)).or_default().push(image);
         }
-        Self { listing, by_name }
+        let folders = listing.folders.iter().map(|folder| last(folder)).collect();
+        Self { listing, by_name, folders }
     }
 
     /// The file with this path from a folder on, or else the only one with as much of the end of this path as any has; of
-    /// several that in folders of the same part.
+    /// several that in folders of the same part. None is of another part than `split`, unless the end says so, and none lies
+    /// outside of a folder in the path that is here: that image is missing, and another one has its name.
     pub(crate) fn find(&self, file_name: &str, folder: &str, split: Option<Split>) -> Option<usize> {
         let plain = file_name.replace('\\', "/");
         let names = [plain.clone(), decoded(&plain)];
@@ -51,9 +55,14 @@ impl<'a> Lookup<'a> {
             }
             // Of a path of another machine the last parts are those that are here.
             let ends = std::iter::successors(Some(name), |end| end.split_once('/').map(|(_, rest)| rest));
-            let mut found = ends
-                .map(|end| same_name.iter().copied().filter(|&image| is_end(path(image), end)).collect())
-                .find(|found: &Vec<usize>| !found.is_empty())?;
+            let at_end = |end: &str| -> Vec<usize> {
+                let before = &name[..name.len() - end.len()];
+                let wanted = split_of_image(end).or(split);
+                let fits =
+                    |path: &str| is_end(path, end) && self.is_inside(path, before) && is_of(path, wanted);
+                same_name.iter().copied().filter(|&image| fits(path(image))).collect()
+            };
+            let mut found = ends.map(at_end).find(|found| !found.is_empty())?;
             if found.len() > 1 {
                 found.retain(|&image| split_of_image(path(image)) == split);
             }
@@ -63,6 +72,18 @@ impl<'a> Lookup<'a> {
             }
         })
     }
+
+    /// `true` if an image lies in all of these folders that are here at all.
+    fn is_inside(&self, image: &str, folders: &str) -> bool {
+        let mut here = folders.split('/').filter(|folder| self.folders.contains(folder));
+        here.all(|folder| parent(image).split('/').any(|own| own == folder))
+    }
+}
+
+/// `false` for an image of another part.
+fn is_of(image: &str, wanted: Option<Split>) -> bool {
+    let own = split_of_image(image);
+    own.is_none() || wanted.is_none() || own == wanted
 }
 
 /// `true` if a path has these last parts.

@@ -5,6 +5,9 @@ use rand::seq::SliceRandom;
 
 use crate::error::DataError;
 
+/// Share of the images that is held out for validation by default, where the data has no such part.
+pub const HELD_OUT: f64 = 0.2;
+
 /// Divides the images of one class into training and validation, both in their old order.
 ///
 /// `fraction` of them, rounded, go to validation; training keeps at least one, and of two or more

@@ -6,18 +6,8 @@ use convnext_core::{BoundingBox, ImageSize};
 pub(crate) fn around<'a>(points: impl IntoIterator<Item = &'a [f64; 2]>) -> Option<BoundingBox> {
     points.into_iter().fold(None, |bounds, &[x, y]| {
         let point = BoundingBox { left: x, top: y, right: x, bottom: y };
-        Some(bounds.map_or(point, |bounds| united(bounds, point)))
+        Some(bounds.map_or(point, |bounds: BoundingBox| bounds.around(&point)))
     })
-}
-
-/// The box around two boxes.
-pub(crate) fn united(one: BoundingBox, other: BoundingBox) -> BoundingBox {
-    BoundingBox {
-        left: one.left.min(other.left),
-        top: one.top.min(other.top),
-        right: one.right.max(other.right),
-        bottom: one.bottom.max(other.bottom),
-    }
 }
 
 /// The box around the corners of rings `x, y, x, y, ...`.

@@ -46,7 +46,7 @@ impl Checked {
         layout: &DetectionLayout,
         mut progress: impl FnMut(usize, usize),
     ) -> Result<Self, DataError> {
-        let Found { root, files, images_alone, gathered } = found;
+        let Found { root, listing, files, images_alone, gathered } = found;
         let total = gathered.images.len() + gathered.unusable.len();
         let mut unusable = gathered.unusable.clone();
         let sizes = sizes(&files, &gathered.images, &mut progress, &mut unusable);
@@ -59,7 +59,7 @@ impl Checked {
         for (image, sizes) in images.into_iter().zip(sizes) {
             let Some(sizes) = sizes else { continue };
             let (file, id, source, split) = (image.file, image.id, image.source, image.split);
-            let (size, name) = (sizes.with(orientation), || files.file_name(file));
+            let (size, name) = (sizes.with(orientation), || listing.images.get(file).to_owned());
             let fits = check_size(image.stated, sizes, orientation);
             match fits.and_then(|()| mended(image, size, layout.crowd_as_object, (&mut quirks, &name))) {
                 Ok(instances) => {

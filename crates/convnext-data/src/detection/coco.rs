@@ -170,7 +170,9 @@ impl Coco<'_> {
             if !is_new(&mut names, id, &file_name).map_err(|found| wrong(self.listing, path, found))? {
                 continue;
             }
-            let Some(file) = self.lookup.find(&file_name, parent(path), split) else {
+            let find = |split| self.lookup.find(&file_name, parent(path), split);
+            // What was named may list images of any part.
+            let Some(file) = find(split).or_else(|| find(None).filter(|_| self.is_named)) else {
                 missing.push(file_name);
                 // Annotations of it are not those of an image that is not listed.
                 positions.insert(id, None);

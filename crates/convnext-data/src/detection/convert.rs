@@ -27,7 +27,7 @@ pub enum AnnotationFormat {
 /// Summary of what [`convert_annotations`] wrote.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConvertSummary {
-    /// Name, images and objects of each part.
+    /// Name, images and objects of each part; crowds are none.
     pub parts: Vec<(&'static str, usize, usize)>,
     /// What the layout cannot say, in words.
     pub lost: Vec<String>,
@@ -105,7 +105,7 @@ impl ConvertSummary {
             let said = counted(boxes, "box is written as an outline", "boxes are written as outlines");
             self.lost.push(format!("{name}: {said}, as images with masks have"));
         }
-        self.parts.push((name, set.len(), objects().count() - lost));
+        self.parts.push((name, set.len(), objects().count() - crowds));
     }
 }
 

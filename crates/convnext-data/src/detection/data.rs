@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use convnext_core::ClassNames;
 
 use crate::datasets::parts::Split;
+use crate::datasets::split::HELD_OUT;
 use crate::detection::quirks::AnnotationRemark;
 use crate::detection::set::DetectionSet;
 
@@ -28,7 +29,7 @@ impl Default for DetectionLayout {
     fn default() -> Self {
         Self {
             annotations: None,
-            validation_fraction: 0.2,
+            validation_fraction: HELD_OUT,
             crowd_as_object: false,
             allow_missing: false,
             model: None,

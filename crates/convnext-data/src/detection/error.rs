@@ -1,5 +1,6 @@
 //! Errors of annotations of objects.
 
+use convnext_core::ImageSize;
 use thiserror::Error;
 
 use crate::loading::corrupt_file::{CorruptFile, listed};
@@ -50,6 +51,34 @@ pub enum AnnotationError {
         /// The images.
         files: Vec<CorruptFile>,
     },
+    /// A decoded image has another size than its annotations are of.
+    #[error("{name}: {}", size_reason(*.found, *.expected))]
+    Size {
+        /// The image.
+        name: String,
+        /// Its size.
+        found: ImageSize,
+        /// The size that was read when the data was opened.
+        expected: ImageSize,
+    },
+}
+
+impl AnnotationError {
+    /// Reason why an image cannot be used, without its name.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Size { found, expected, .. } => size_reason(*found, *expected),
+            other => other.to_string(),
+        }
+    }
+}
+
+fn size_reason(found: ImageSize, expected: ImageSize) -> String {
+    format!(
+        "it is {}, but its objects lie in {}; leave the files as they are while they are used, and start again",
+        found.with_unit(),
+        expected.with_unit()
+    )
 }
 
 fn named(names: &[String], count: usize) -> String {

@@ -1,15 +1,18 @@
 //! The images and annotations of a data set, before they are compared.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use convnext_core::counted;
 
 use crate::datasets::dataset::Dataset;
 use crate::datasets::files::Files;
 use crate::datasets::list_images::list_images_beside;
 use crate::datasets::listing::Listing;
-use crate::datasets::relative::{last, parent};
-use crate::datasets::side_files::{SideFiles, side_files};
+use crate::datasets::relative::{last, parent, stem};
+use crate::datasets::side_files::{SideFiles, side_files, side_names};
 use crate::detection::coco;
 use crate::detection::data::DetectionLayout;
 use crate::detection::error::AnnotationError;
@@ -24,7 +27,8 @@ use crate::instances::coco_files::{coco_files, read_coco};
 pub(crate) struct Found {
     /// Folder or archive.
     pub(crate) root: String,
-    /// All files.
+    /// All files, by their paths from the root on.
+    pub(crate) listing: Arc<Listing>,
     pub(crate) files: Dataset,
     /// Names of images that no file of annotations lists.
     pub(crate) images_alone: Vec<String>,
@@ -55,12 +59,10 @@ impl Found {
             .chain(gathered.claimed())
             .for_each(|file| is_listed[file] = true);
         let alone = listing.images.iter().zip(is_listed).filter(|(_, is_listed)| !is_listed);
-        Ok(Self {
-            root: listing.name(""),
-            images_alone: alone.map(|(path, _)| listing.name(path)).collect(),
-            files: Dataset::new(Files::Listed(Arc::new(listing))),
-            gathered,
-        })
+        let (root, images_alone) = (listing.name(""), alone.map(|(path, _)| listing.name(path)).collect());
+        let listing = Arc::new(listing);
+        let files = Dataset::new(Files::Listed(Arc::clone(&listing)));
+        Ok(Self { root, listing, files, images_alone, gathered })
     }
 }
 
@@ -71,12 +73,12 @@ fn gather(path: &Path, listing: &Listing, layout: &DetectionLayout) -> Result<Ga
     }
     let files = coco_files(path, listing)?;
     if !files.is_empty() {
-        return coco::gather(listing, files, layout, false);
+        let names: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
+        let mut gathered = coco::gather(listing, files, layout, false)?;
+        gathered.decisions.push(format!("COCO's JSON: {}", some(&names)));
+        gathered.decisions.extend(unused(path, listing, &names)?);
+        return Ok(gathered);
     }
-    let has_extension = |file: &str, extensions: &[&str]| {
-        let extension = file.rsplit_once('.').map(|(_, extension)| extension.to_lowercase());
-        extension.is_some_and(|extension| extensions.contains(&extension.as_str()))
-    };
     let texts = side_files(path, listing, |file| has_extension(file, &["txt", "yaml", "yml"]))?;
     if let Some(data) = data_file(listing, &texts)? {
         return yolo(listing, &texts, Some(data), layout);
@@ -93,6 +95,35 @@ fn gather(path: &Path, listing: &Listing, layout: &DetectionLayout) -> Result<Ga
     match has_labels(listing, &texts) {
         true => yolo(listing, &texts, None, layout),
         false => Err(none(listing)),
+    }
+}
+
+fn has_extension(file: &str, extensions: &[&str]) -> bool {
+    let extension = file.rsplit_once('.').map(|(_, extension)| extension.to_lowercase());
+    extension.is_some_and(|extension| extensions.contains(&extension.as_str()))
+}
+
+/// What is said of files that may be annotations of images in other layouts, beside COCO's.
+fn unused(path: &Path, listing: &Listing, coco: &[String]) -> Result<Option<String>, DataError> {
+    let images: HashSet<&str> = listing.images.iter().map(stem).collect();
+    let is_other = |file: &str| {
+        has_extension(file, &["txt", "xml", "json"])
+            && images.contains(stem(file))
+            && !coco.iter().any(|own| own == file)
+    };
+    let files = side_names(path, listing, is_other)?;
+    let count = counted(files.len(), "other file is", "other files are");
+    Ok((!files.is_empty())
+        .then(|| format!("{count} called as images are, and not read beside COCO's JSON: {}", some(&files))))
+}
+
+/// The first of some names.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 
@@ -133,7 +164,7 @@ fn is_meant(text: &[u8]) -> bool {
 }
 
 /// `true` for a `data.yaml`, whatever its name.
-pub(crate) fn is_yaml(path: &Path) -> bool {
+fn is_yaml(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
 }
 

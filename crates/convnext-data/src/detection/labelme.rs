@@ -15,7 +15,7 @@ use crate::datasets::listing::Listing;
 use crate::datasets::relative::{last, parent, stem};
 use crate::datasets::side_files::visit_side_files;
 use crate::detection::annotated::{AnnotatedFile, AnnotatedObject, AnnotationSource};
-use crate::detection::bounds::{around, around_rings, united};
+use crate::detection::bounds::{around, around_rings};
 use crate::detection::gathered::Gathered;
 use crate::detection::quirks::Quirk;
 use crate::error::DataError;
@@ -160,7 +160,7 @@ fn is_joined(
     if let (Region::None, Region::None, Some(own), Some(other)) =
         (&object.region, region, object.bounds, bounds)
     {
-        object.bounds = Some(united(own, other));
+        object.bounds = Some(own.around(&other));
         return Ok(true);
     }
     let [own, other] = [(&object.region, object.bounds), (region, bounds)].map(|(region, bounds)| {

@@ -10,7 +10,7 @@ use crate::datasets::split::{check_fraction, split_class};
 use crate::detection::checked::Checked;
 use crate::detection::data::{DetectionData, DetectionLayout, DetectionPart};
 use crate::detection::error::AnnotationError;
-use crate::detection::found::{Found, is_yaml};
+use crate::detection::found::Found;
 use crate::detection::quirks::AnnotationRemark;
 use crate::detection::set::{DetectionSet, SharedEntries};
 use crate::error::DataError;
@@ -33,8 +33,8 @@ pub fn open_detection(path: &Path, layout: &DetectionLayout, seed: Seed) -> Resu
 }
 
 /// Opens the part of a data set that a trained network is evaluated on: the one that is asked for, or else the one for
-/// validation, or else the one for a test, or else all images of data without parts, or of COCO's file that is named. Layouts are those of
-/// [`open_detection`]; the classes are matched with the model's by [`DetectionSet::for_classes`].
+/// validation, or else the one for a test, or else all images of data without parts. Layouts are those of [`open_detection`];
+/// the classes are matched with the model's by [`DetectionSet::for_classes`].
 ///
 /// # Errors
 /// Those of [`open_detection`], and [`DataError::Layout`] when there is no such part.
@@ -45,17 +45,14 @@ pub fn open_detection_part(
 ) -> Result<DetectionPart, DataError> {
     let opened = opened(path, layout)?;
     let has = |split: &Split| !opened.members(*split).is_empty();
-    // COCO's file that was named is what is to be measured on; a `data.yaml` is of all parts.
-    let names_all = layout.annotations.as_ref().is_some_and(|file| !is_yaml(file));
     let split = match asked {
         Some(split) if !has(&split) => {
             return Err(opened.wrong(&format!("it has no {split} part"), HOW_TO_NAME));
         }
         Some(split) => Some(split),
-        None if names_all => None,
         None => [Split::Validation, Split::Test].into_iter().find(has),
     };
-    if split.is_none() && opened.has_parts() && !names_all {
+    if split.is_none() && opened.has_parts() {
         return Err(opened.wrong("it has a part to train on and none to measure on", HOW_TO_NAME));
     }
     let members = split.map_or_else(|| (0..opened.splits.len()).collect(), |split| opened.members(split));

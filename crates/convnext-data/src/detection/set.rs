@@ -1,5 +1,6 @@
 //! Images with their objects.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use convnext_core::{ClassNames, ImageSize, Seed};
 
 use crate::datasets::dataset::Dataset;
 use crate::datasets::split::choose;
+use crate::detection::error::AnnotationError;
 use crate::error::DataError;
 use crate::instances::instance::Instance;
 use crate::pixels::image::Image;
@@ -122,21 +124,21 @@ impl DetectionSet {
 
     /// The tile of a whole image that the objects of `index` are about; the image itself where it is no tile.
     ///
-    /// # Panics
-    /// When `index` is not below [`Self::len`], or the image is smaller than the tile.
-    pub fn cut(&self, index: usize, image: Image) -> Image {
-        match self.entry(index).tile {
-            None => image,
-            Some(tile) => tile.of(&image),
-        }
-    }
-
-    /// Left and upper side in pixels of the tile that an image is; `None` for a whole image.
+    /// # Errors
+    /// [`AnnotationError::Size`] when the image has another size than it had when the data was opened.
     ///
     /// # Panics
     /// When `index` is not below [`Self::len`].
-    pub fn tile_corner(&self, index: usize) -> Option<[usize; 2]> {
-        self.entry(index).tile.map(|tile| [tile.left, tile.top])
+    pub fn cut(&self, index: usize, image: Image) -> Result<Image, DataError> {
+        let Entry { tile, size, .. } = *self.entry(index);
+        let (expected, found) = (tile.map_or(size, |tile| tile.resized), image.size());
+        if found != expected {
+            return Err(AnnotationError::Size { name: self.images.name(index), found, expected }.into());
+        }
+        Ok(match tile {
+            None => image,
+            Some(tile) => tile.of(&image),
+        })
     }
 
     /// The number of an image in its file of annotations; its position from 1 on where there is none.
@@ -145,6 +147,13 @@ impl DetectionSet {
     /// When `index` is not below [`Self::len`].
     pub fn image_id(&self, index: usize) -> i64 {
         self.entry(index).id
+    }
+
+    /// The number of files of annotations that the images come from. Of several, neither [`Self::image_id`] nor
+    /// [`Self::category_id`] says which one a number is of.
+    pub fn annotation_files(&self) -> usize {
+        let sources = self.members().map(|member| self.shared.entries[member].source);
+        sources.collect::<BTreeSet<_>>().len()
     }
 
     /// The number of a class in the file of annotations of the first image; its index from 1 on where it has none there, or a number
@@ -232,17 +241,6 @@ impl DetectionSet {
     pub fn subset(&self, indices: &[usize]) -> Self {
         let members = indices.iter().map(|&index| self.members[index]).collect();
         Self { images: self.images.subset(indices), members, ..self.clone() }
-    }
-
-    /// The images that a detector of the paper learns from: with annotations, be it of crowds, and of at least 32 pixels
-    /// on either side (mmdet's `filter_empty_gt` and `min_size`).
-    #[must_use]
-    pub fn with_objects(&self) -> Self {
-        const SMALLEST: usize = 32;
-        let kept = |&index: &usize| {
-            !self.instances(index).is_empty() && self.image_size(index).short_side() >= SMALLEST
-        };
-        self.subset(&(0..self.len()).filter(kept).collect::<Vec<_>>())
     }
 
     /// `count` images that the seed draws, in their order. A smaller choice with the same seed is part of a larger one.

@@ -155,7 +155,10 @@ fn objects(name: &'static str, source: &str, set: &DetectionSet) -> SurveyedObje
     }
 }
 
-/// 0 for small, 1 for medium, 2 for large: COCO's bounds of areas.
+/// Areas in pixels from which COCO calls an object medium, and large.
+pub const AREA_BOUNDS: [f64; 2] = [32.0 * 32.0, 96.0 * 96.0];
+
+/// 0 for small, 1 for medium, 2 for large.
 fn size_of(area: f64) -> usize {
-    usize::from(area >= 32.0 * 32.0) + usize::from(area >= 96.0 * 96.0)
+    AREA_BOUNDS.iter().filter(|&&bound| area >= bound).count()
 }

@@ -24,9 +24,12 @@ pub struct TileOptions {
 }
 
 impl TileOptions {
+    /// Share of a tile that its neighbour has as well, unless another is given.
+    pub const OVERLAP: f64 = 0.2;
+
     /// Tiles of images that are larger than one and a half of them, with a fifth of overlap and a tenth of an object.
     pub fn of_size(size: usize) -> Self {
-        Self { size, overlap: 0.2, limit: size + size / 2, least_area: 0.1 }
+        Self { size, overlap: Self::OVERLAP, limit: size + size / 2, least_area: 0.1 }
     }
 
     /// Checks every value against its range.
@@ -47,6 +50,11 @@ impl TileOptions {
         DataError::check(share, "share of an object", self.least_area, "above 0 and at most 1")
     }
 
+    /// `true` for an image that becomes tiles.
+    fn divides(&self, entry: &Entry) -> bool {
+        entry.size.long_side() > self.limit && entry.tile.is_none()
+    }
+
     /// The corners `[left, top]` of the tiles of an image, row by row; the last of a row or a column is moved back into it.
     pub fn corners(&self, image: ImageSize) -> Vec<[usize; 2]> {
         let step = ((self.size as f64 * (1.0 - self.overlap)) as usize).max(1);
@@ -65,6 +73,19 @@ impl TileOptions {
 }
 
 impl DetectionSet {
+    /// The number of images that [`Self::tiled`] makes.
+    ///
+    /// # Errors
+    /// [`DataError::OutOfRange`] for options that make no sense.
+    pub fn tile_count(&self, options: TileOptions) -> Result<usize, DataError> {
+        options.validate()?;
+        let of_image = |index: usize| match self.entry(index) {
+            entry if options.divides(entry) => options.corners(entry.size).len(),
+            _ => 1,
+        };
+        Ok((0..self.len()).map(of_image).sum())
+    }
+
     /// The same images, of which those larger than a limit are a tile after another: each is an image of its own, with the
     /// objects that lie in it. Crowds stay where any of their area is.
     ///
@@ -76,7 +97,7 @@ impl DetectionSet {
         let shared = self.shared();
         for member in self.members() {
             let entry = &shared.entries[member];
-            match entry.size.long_side() > options.limit && entry.tile.is_none() {
+            match options.divides(entry) {
                 true => entries.extend(tiles(entry, options)),
                 false => entries.push(entry.clone()),
             }

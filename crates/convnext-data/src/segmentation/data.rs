@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use convnext_core::ClassNames;
 
 use crate::datasets::parts::Split;
+use crate::datasets::split::HELD_OUT;
 use crate::segmentation::set::SegmentationSet;
 
 /// How a data set for segmentation is read.
@@ -30,7 +31,7 @@ impl Default for SegmentationLayout {
             ignored: Vec::new(),
             reduce_zero_label: false,
             model: None,
-            validation_fraction: 0.2,
+            validation_fraction: HELD_OUT,
         }
     }
 }

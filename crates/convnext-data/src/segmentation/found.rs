@@ -17,6 +17,7 @@ use crate::datasets::side_files::{SideFiles, side_files};
 use crate::error::DataError;
 use crate::instances::coco_files::{CocoFile, coco_files};
 use crate::pixels::orientation::Orientation;
+use crate::reading::format::Format;
 use crate::reading::stored_size::stored_size;
 use crate::segmentation::class_file::read_class_file;
 use crate::segmentation::class_table::ClassTable;
@@ -136,13 +137,16 @@ impl Found {
         self.splits.retain(|_| flags.next().copied().unwrap_or(true));
     }
 
-    /// The beginning of an image, which has its size; all of a JPEG file, whose size may stand anywhere.
+    /// The beginning of an image, which has its size; all of a file where size or turn may stand anywhere.
     fn header(&self, image: usize) -> Result<Vec<u8>, DataError> {
         const HEADER: u64 = 1 << 16;
         let mut bytes = Vec::new();
         let read = self.files.open(image).and_then(|file| file.take(HEADER).read_to_end(&mut bytes));
         read.map_err(|source| DataError::io("read", self.files.name(image), source))?;
-        if bytes.starts_with(&[0xFF, 0xD8]) { self.files.read(image) } else { Ok(bytes) }
+        match Format::of(&bytes) {
+            Some(Format::Jpeg | Format::WebP) => self.files.read(image),
+            _ => Ok(bytes),
+        }
     }
 
     /// Compares the size of a mask with that of its image.

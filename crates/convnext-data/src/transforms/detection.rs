@@ -45,13 +45,6 @@ pub enum DetectionResize {
         /// The longer side at most, in pixels.
         long: usize,
     },
-    /// The whole image fits into bounds.
-    Fit {
-        /// The shorter side at most, in pixels.
-        short: usize,
-        /// The longer side at most, in pixels.
-        long: usize,
-    },
 }
 
 /// An image with its objects, after a transform.
@@ -66,27 +59,13 @@ pub struct AnnotatedImage {
 /// Sides in pixels of a box that is kept, more than.
 const LEAST_SIDE: f64 = 0.01;
 
+/// Largest ratio of large-scale jittering: beyond it a few pixels are all of the part.
+const MOST_RATIO: f64 = 100.0;
+
 /// Transforms that are drawn at most, in search of one that leaves an object.
 const TRIES: usize = 10;
 
 impl DetectionTransform {
-    /// Large-scale jittering of the paper's recipes: ratios of 0.1 to 2 of this size.
-    pub fn jitter(size: impl Into<ImageSize>) -> Self {
-        let resize = DetectionResize::Jitter { size: size.into(), ratio: [0.1, 2.0] };
-        Self { resize, flip_probability: 0.5 }
-    }
-
-    /// Shorter sides of 480 to 800 pixels in steps of 32, and longer ones of at most 1333.
-    pub fn multi_scale() -> Self {
-        let resize = DetectionResize::MultiScale { short: (480..=800).step_by(32).collect(), long: 1333 };
-        Self { resize, flip_probability: 0.5 }
-    }
-
-    /// The whole image with a shorter and a longer side of at most so many pixels, and its mirror image.
-    pub fn fit(short: usize, long: usize) -> Self {
-        Self { resize: DetectionResize::Fit { short, long }, flip_probability: 0.5 }
-    }
-
     /// Checks every value against its range.
     ///
     /// # Errors
@@ -94,34 +73,19 @@ impl DetectionTransform {
     pub fn validate(&self) -> Result<(), DataError> {
         let probable = (0.0..=1.0).contains(&self.flip_probability);
         DataError::check(probable, "flip probability", self.flip_probability, "between 0 and 1")?;
-        let sides = |short: &[usize], long: usize| {
-            let fits = !short.is_empty() && short.iter().all(|&short| short > 0 && short <= long);
-            let expected = "at least one shorter side, each above 0 and at most the longer one";
-            DataError::check(fits, "sides of images", format!("{short:?} and {long}"), expected)
-        };
         match &self.resize {
             DetectionResize::Jitter { size, ratio } => {
                 size.validate()?;
                 let [least, most] = *ratio;
-                let ordered = least > 0.0 && least <= most && most.is_finite();
-                DataError::check(
-                    ordered,
-                    "resize ratio",
-                    format!("{ratio:?}"),
-                    "two increasing numbers above 0",
-                )
+                let ordered = least > 0.0 && least <= most && most <= MOST_RATIO;
+                let expected = "two increasing numbers above 0 and at most 100";
+                DataError::check(ordered, "resize ratio", format!("{ratio:?}"), expected)
             }
-            DetectionResize::MultiScale { short, long } => sides(short, *long),
-            DetectionResize::Fit { short, long } => sides(&[*short], *long),
-        }
-    }
-
-    /// The largest height and width of a transformed image.
-    pub fn largest(&self) -> ImageSize {
-        match &self.resize {
-            DetectionResize::Jitter { size, .. } => *size,
-            DetectionResize::MultiScale { long, .. } | DetectionResize::Fit { long, .. } => {
-                ImageSize::square(*long)
+            DetectionResize::MultiScale { short, long } => {
+                let fits = !short.is_empty() && short.iter().all(|short| *short > 0 && short <= long);
+                ImageSize::square(*long).validate()?;
+                let expected = "at least one shorter side, each above 0 and at most the longer one";
+                DataError::check(fits, "sides of images", format!("{short:?} and {long}"), expected)
             }
         }
     }
@@ -138,9 +102,6 @@ impl DetectionTransform {
             DetectionResize::MultiScale { short, long } => {
                 let drawn = rng.random_range(0..short.len() as u64) as usize;
                 whole(Fit { long: *long, short: short[drawn], pad: 1 }.resized(image))
-            }
-            DetectionResize::Fit { short, long } => {
-                whole(Fit { long: *long, short: *short, pad: 1 }.resized(image))
             }
         };
         let mut steps = vec![Step::ResizedCut(cut)];

@@ -29,6 +29,46 @@ fn images_must_be_there_once_and_of_their_size() {
     assert_eq!(data.train.orientation(), Orientation::Honour);
 }
 
+/// Annotations of a part beside its images, and of another part that has an image more.
+fn of_parts(train: &[(i64, &str)], valid: &[(i64, &str)]) -> TempDir {
+    let folder = folder(&["train/1.png", "valid/1.png", "valid/3.png"]);
+    for (part, images) in [("train", train), ("valid", valid)] {
+        let object = annotation(1, 1, 3, BOX);
+        write(folder.path(), &format!("{part}/_annotations.coco.json"), coco(images, &[&object], CATEGORIES));
+    }
+    folder
+}
+
+#[test]
+fn a_missing_image_is_not_that_of_another_part() {
+    let layout = DetectionLayout { allow_missing: true, ..DetectionLayout::default() };
+    for name in ["3.png", "train/3.png", "/home/me/train/3.png"] {
+        for valid in [&[(1, "1.png")][..], &[(1, "1.png"), (3, "3.png")]] {
+            let folder = of_parts(&[(1, "1.png"), (3, name)], valid);
+            let message = refused(&folder, &DetectionLayout::default());
+            assert!(message.contains("1 of the 2 images that"), "{name}: {message}");
+            let data = open_with(&folder, &layout);
+            assert_eq!((data.train.len(), data.validation.len()), (1, valid.len()), "{name}");
+            says(&data, "1 image that is not there is left out");
+        }
+    }
+    // A path that says the part itself is that of an image there.
+    let folder = of_parts(&[(1, "1.png"), (3, "valid/3.png")], &[(1, "1.png")]);
+    assert_eq!(open(&folder).train.len(), 2);
+}
+
+#[test]
+fn a_missing_image_is_not_that_of_another_folder() {
+    let folder = folder(&["x/1.png", "y/1.png", "y/3.png"]);
+    write(folder.path(), "instances.json", coco(&[(1, "x/1.png"), (2, "x/3.png")], &[], CATEGORIES));
+    let message = refused(&folder, &DetectionLayout::default());
+    assert!(message.contains("1 of the 2 images") && message.contains("x/3.png"), "{message}");
+    // Folders that are not here are those of another machine.
+    write(folder.path(), "instances.json", coco(&[(1, "x/1.png"), (2, "data/z/3.png")], &[], CATEGORIES));
+    let data = open(&folder);
+    assert_eq!(data.train.len() + data.validation.len(), 2);
+}
+
 #[test]
 fn a_class_of_another_part_is_refused() {
     let folder = folder(&["train/a.png", "val/b.png"]);

@@ -76,6 +76,28 @@ fn images_that_all_lack_labels_are_refused() {
 }
 
 #[test]
+fn labels_beside_images_below_a_folder_called_images_are_read() {
+    let images = ["images/a.png", "images/b.png", "images/c.png"];
+    let folder = folder(&images);
+    for label in ["images/a.txt", "images/b.txt"] {
+        write(folder.path(), label, ROW);
+    }
+    let is_read = |name: &str| {
+        let data = open(&folder);
+        let objects: u64 =
+            [&data.train, &data.validation].iter().flat_map(|set| set.objects_per_class()).sum();
+        assert_eq!((objects, data.classes.0[0].as_str()), (2, name));
+        says(&data, "YOLO's labels: 2 label files");
+    };
+    is_read("class_0");
+    write(folder.path(), "data.yaml", "train: images\nval: images\nnames: [cat]\n");
+    is_read("cat");
+    // What lies in labels/ is meant where both are there.
+    write(folder.path(), "labels/c.txt", ROW);
+    says(&open(&folder), "YOLO's labels: 1 label file");
+}
+
+#[test]
 fn lists_of_another_machine_tell_images_of_one_name_apart() {
     let images = [
         "images/train/a.png",

@@ -3,6 +3,8 @@
 //! They are those of pycocotools 2.0.11 (`PythonAPI/pycocotools/cocoeval.py` of the COCO API, Piotr Dollar and Tsung-Yi Lin,
 //! simplified BSD licence), made in the same steps, so that they are equal to the last bit.
 
+use convnext_data::AREA_BOUNDS;
+
 /// Number of the overlaps from which a detection is right.
 pub(crate) const THRESHOLDS: usize = 10;
 
@@ -20,8 +22,10 @@ pub(crate) const MAX_DETECTIONS: [usize; 3] = [1, 10, 100];
 pub(crate) const AREAS: usize = 4;
 
 /// Areas in pixels, both ends included.
-pub(crate) const AREA_RANGES: [[f64; 2]; AREAS] =
-    [[0.0, 1e10], [0.0, 1024.0], [1024.0, 9216.0], [9216.0, 1e10]];
+pub(crate) const AREA_RANGES: [[f64; 2]; AREAS] = {
+    let [medium, large] = AREA_BOUNDS;
+    [[0.0, 1e10], [0.0, medium], [medium, large], [large, 1e10]]
+};
 
 /// Overlaps from which a detection is right: 0.5 to 0.95 in steps of 0.05, as numpy's `linspace` makes them.
 pub(crate) fn thresholds() -> [f64; THRESHOLDS] {

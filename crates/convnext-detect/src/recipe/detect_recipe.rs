@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use convnext_core::{ConfigError, ImageSize, ResizeRule};
+use convnext_core::{ConfigError, ResizeRule};
 use convnext_train::{
     AskedBatch, BuiltIn, Deviation, Given, InputRecipe, LayerDecayRecipe, RecipeContext, Rule,
     SupervisedRecipe, TrainError, TrainingRecipe, TransferFromScratch, TransferFromWeights,
 };
 use serde::{Deserialize, Serialize};
 
-use super::sections::{DetectAugmentation, DetectInferenceRecipe, DetectRegularization, RegionRecipe};
+use super::sections::{
+    DetectAugmentation, DetectInferenceRecipe, DetectRegularization, RegionRecipe, TrainingResize,
+};
 use super::{auto, paper};
 use crate::detect_options::DetectOptions;
+use crate::regions::suppression::Suppression;
+use crate::tiles::Tiles;
 
 /// A recipe of training or fine-tuning a detector.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -64,14 +68,21 @@ impl DetectRecipe {
     /// How objects are looked for in validation, and later with the weights.
     pub fn options(&self) -> DetectOptions {
         let (proposals, suppression) = (self.regions.proposals, self.inference.suppression);
-        DetectOptions { proposals, suppression, ..DetectOptions::default() }
+        // Objects are found at the scale at which they were learned.
+        let tiles = self.augmentation.tile.map(|side| Tiles { side, overlap: Tiles::OVERLAP });
+        DetectOptions { proposals, suppression, tiles, ..DetectOptions::default() }
     }
 
-    /// The size of images in validation, and later with the weights.
+    /// The size of images in validation, and later with the weights: what the recipe says, or else the largest that the
+    /// training resizes to without jitter.
     pub fn resize(&self) -> ResizeRule {
         let input = self.input.image_size;
-        let fitted = ResizeRule::Fit { long: input.long_side(), short: input.short_side() };
-        self.inference.resize.unwrap_or(fitted)
+        let long = input.long_side();
+        let short = match &self.augmentation.resize {
+            TrainingResize::Jitter(_) => input.short_side(),
+            TrainingResize::ShortSides(sides) => sides.iter().copied().max().unwrap_or(long).min(long),
+        };
+        self.inference.resize.unwrap_or(ResizeRule::Fit { long, short })
     }
 
     /// Layer-wise decay of the learning rate, if there is any; from scratch there is none.
@@ -84,13 +95,15 @@ impl DetectRecipe {
     /// # Errors
     /// [`ConfigError`] with the first value that does not fit.
     pub(crate) fn validate_ranges(&self) -> Result<(), TrainError> {
-        let ImageSize { height, width } = self.input.image_size;
-        self.augmentation.validate()?;
+        self.input.image_size.validate()?;
+        self.augmentation.validate(self.input.image_size)?;
         self.regions.validate()?;
         self.regularization.validate()?;
-        if height.min(width) == 0 {
-            let (what, found) = ("image size", format!("{height}x{width}"));
-            return Err(ConfigError::OutOfRange { what, found, expected: "at least 1 pixel" }.into());
+        if self.augmentation.tile.is_some() && self.inference.suppression != Suppression::Hard {
+            let (what, found) = ("suppression with tiles", self.inference.suppression.to_string());
+            let expected =
+                "hard, because what is found twice in tiles is merged; give --set inference.suppression=hard";
+            return Err(ConfigError::OutOfRange { what, found, expected }.into());
         }
         self.resize().validate()?;
         self.from_weights.layer_decay.map_or(Ok(()), |layers| layers.validate())

@@ -19,7 +19,8 @@ pub struct DetectAugmentation {
     /// Probability that objects of another image are copied into an image (copy-paste); for data with masks.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub copy_paste: f64,
-    /// Side in pixels of the tiles that larger images are learned from, one tile after the other; `None` takes the whole.
+    /// Side in pixels of the tiles that larger images are learned from, one tile after the other, and that are looked at
+    /// besides the whole afterwards; `None` takes the whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tile: Option<usize>,
 }
@@ -61,7 +62,8 @@ pub struct DetectRegularization {
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DetectInferenceRecipe {
-    /// Size of the network's input; `None` fits images into the input's size of the training.
+    /// Size of the network's input; `None` fits images into the input's size of the training, or, where that chooses among
+    /// short sides, into its longer side and the largest of these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resize: Option<ResizeRule>,
     /// What becomes of boxes that lie on better ones.
@@ -86,26 +88,10 @@ impl DetectAugmentation {
         CopyPaste { probability: self.copy_paste }
     }
 
-    pub(super) fn validate(&self) -> Result<(), TrainError> {
-        match &self.resize {
-            TrainingResize::Jitter([least, most]) => {
-                let expected = "above 0 and at most the largest";
-                check_range(*least > 0.0 && least <= most, "smallest factor of jitter", *least, expected)?;
-                check_range(*most <= 100.0, "largest factor of jitter", *most, "at most 100")?;
-            }
-            TrainingResize::ShortSides(sides) => {
-                check_range(!sides.is_empty(), "number of short sides", 0.0, "at least 1")?;
-                for &side in sides {
-                    let fits = (1..=MAX_IMAGE_SIDE).contains(&side);
-                    check_range(
-                        fits,
-                        "short side",
-                        side as f64,
-                        "at least 1 pixel, and no more than an image has",
-                    )?;
-                }
-            }
-        }
+    /// Checks every value against its range, for images of at most this size.
+    pub(super) fn validate(&self, size: ImageSize) -> Result<(), TrainError> {
+        self.transform(size).validate()?;
+        self.copy_paste().validate()?;
         if let Some(tile) = self.tile {
             check_range(
                 (32..=MAX_IMAGE_SIDE).contains(&tile),
@@ -114,8 +100,7 @@ impl DetectAugmentation {
                 "at least 32 pixels",
             )?;
         }
-        check_range((0.0..=1.0).contains(&self.flip), "flip", self.flip, "in [0, 1]")?;
-        check_range((0.0..=1.0).contains(&self.copy_paste), "copy_paste", self.copy_paste, "in [0, 1]")
+        Ok(())
     }
 }
 

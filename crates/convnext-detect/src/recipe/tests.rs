@@ -6,6 +6,7 @@ use convnext_train::{Given, InitFrom, LayerCount, RateCurve, RecipeContext, Supe
 use super::detect_recipe::DetectRecipe;
 use super::sections::TrainingResize;
 use crate::regions::suppression::Suppression;
+use crate::tiles::Tiles;
 
 #[test]
 fn the_built_in_recipes_parse() {
@@ -97,12 +98,42 @@ fn other_blocks_have_the_row_of_their_size_and_no_claim_to_its_result() {
     }
 }
 
+/// As mmdetection does it: 1333 x 800 after a training at several scales.
+#[test]
+fn images_are_measured_at_the_largest_of_several_short_sides() {
+    let settings = ["input.image_size=1333", "augmentation.resize={ short_sides = [480, 800, 640] }"];
+    let recipe = |more: &[&str]| {
+        let settings: Vec<String> =
+            settings.iter().chain(more).map(|setting| (*setting).to_owned()).collect();
+        DetectRecipe::load("plain", &settings, InitFrom::Scratch).unwrap().resize()
+    };
+    assert_eq!(recipe(&[]), ResizeRule::Fit { long: 1333, short: 800 });
+    assert_eq!(recipe(&["inference.resize=\"short:600\""]), ResizeRule::Short(600));
+}
+
+#[test]
+fn what_was_learned_in_tiles_is_looked_for_in_tiles() {
+    let load = |settings: &[&str]| {
+        let settings: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
+        DetectRecipe::load("paper-coco-base", &settings, InitFrom::Pretrained)
+    };
+    let (tile, hard) = ("augmentation.tile=64", "inference.suppression=hard");
+    let options = load(&[tile, hard]).unwrap().options();
+    assert_eq!(options.tiles, Some(Tiles { side: 64, overlap: Tiles::OVERLAP }));
+    assert_eq!(load(&[]).unwrap().options().tiles, None);
+    let message = load(&[tile]).unwrap_err().to_string();
+    assert!(message.contains("soft-linear") && message.contains(hard), "{message}");
+}
+
 #[test]
 fn values_without_sense_are_refused() {
     for (setting, what) in [
-        ("augmentation.resize={ jitter = [2.0, 1.0] }", "factor of jitter"),
-        ("augmentation.resize={ short_sides = [] }", "short sides"),
-        ("augmentation.copy_paste=1.5", "copy_paste"),
+        ("augmentation.resize={ jitter = [2.0, 1.0] }", "resize ratio"),
+        ("augmentation.resize={ jitter = [1.0, 101.0] }", "at most 100"),
+        ("augmentation.resize={ short_sides = [] }", "at least one shorter side"),
+        ("augmentation.resize={ short_sides = [513] }", "at most the longer one"),
+        ("augmentation.flip=1.5", "flip probability"),
+        ("augmentation.copy_paste=1.5", "copy-paste probability"),
         ("regions.sampled=2", "sampled regions"),
         ("inference.resize=\"long:9\"", "give none, short:N or fit:LONGxSHORT"),
         ("inference.suppression=\"soft\"", "soft-linear"),

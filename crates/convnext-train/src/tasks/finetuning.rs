@@ -7,7 +7,7 @@ use convnext_core::{
     ClassificationTask, ConfigError, ImageSize, Kind, ModelConfig, Preprocessing, Seed, TaskMetadata,
     WeightMetadata, counted,
 };
-use convnext_data::{Dataset, ImageSource, LabelledData, open_labelled, open_labelled_read_only};
+use convnext_data::{Dataset, HELD_OUT, ImageSource, LabelledData, open_labelled, open_labelled_read_only};
 use convnext_nn::ConvNext;
 use serde::Serialize;
 
@@ -65,7 +65,7 @@ pub struct LabelSubset {
 impl Default for LabelSubset {
     /// All images, under the names of their folders; a fifth of each class is held out where there is no validation.
     fn default() -> Self {
-        Self { file: None, validation_fraction: 0.2, per_class: None, fraction: None }
+        Self { file: None, validation_fraction: HELD_OUT, per_class: None, fraction: None }
     }
 }
 

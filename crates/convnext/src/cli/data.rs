@@ -11,8 +11,8 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 use convnext::core::{Limits, Seed, counted, format_limits};
 use convnext::data::{
-    ChannelValues, DataError, Dataset, LabelledData, MIN_LEVELS, Part, Split, Survey, SurveyOptions,
-    open_parts, open_unlabelled, survey,
+    ChannelValues, DataError, Dataset, HELD_OUT, LabelledData, MIN_LEVELS, Part, Split, Survey,
+    SurveyOptions, open_parts, open_unlabelled, survey,
 };
 use convnext::write_contact_sheet;
 use serde::Serialize;
@@ -151,9 +151,6 @@ fn checked_parts(arguments: &CheckArguments) -> anyhow::Result<Vec<CheckedPart>>
     }
     Ok(parts)
 }
-
-/// Share of each class that `finetune` holds out by default where the data has no part for validation.
-const HELD_OUT: f64 = 0.2;
 
 /// Findings that are printed; the page has more.
 const PRINTED: usize = 10;

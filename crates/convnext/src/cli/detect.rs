@@ -139,10 +139,10 @@ fn load(arguments: &DetectArguments, device: &Device) -> anyhow::Result<Detector
     // Softly suppressed scores fall: what is told of in the end is chosen by what is left of them.
     let of_weights = *detector.options();
     // What tiles merge has its score already.
-    let score = match arguments.inference.tile {
+    let options = arguments.inference.options(of_weights);
+    let score = match options.tiles {
         None => of_weights.score.min(arguments.score),
         Some(_) => arguments.score,
     };
-    let options = arguments.inference.options(DetectOptions { score, ..of_weights });
-    Ok(detector.with_options(options)?)
+    Ok(detector.with_options(DetectOptions { score, ..options })?)
 }

@@ -14,8 +14,8 @@ pub(crate) struct DetectionInferenceArguments {
     /// Objects of an image at most [default: 100]
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) max: Option<usize>,
-    /// For large images: look at tiles of this side in pixels as well as at the whole, and merge what is found
-    #[arg(long, value_name = "N", value_parser = count)]
+    /// For large images: look at tiles of this side in pixels as well as at the whole, and merge what is found; 0 looks at the whole alone [default: that of the training]
+    #[arg(long, value_name = "N")]
     pub(crate) tile: Option<usize>,
     /// Share of a tile that the next one covers as well [default: 0.2]
     #[arg(long, value_name = "R", value_parser = share_or_zero, requires = "tile")]
@@ -31,11 +31,15 @@ impl DetectionInferenceArguments {
     /// The options: those asked for, and for the rest those of the weights.
     pub(crate) fn options(&self, of_weights: DetectOptions) -> DetectOptions {
         let overlap = self.overlap.unwrap_or(Tiles::OVERLAP);
-        let tiles = self.tile.map(|side| Tiles { side, overlap });
+        let tiles = match self.tile {
+            None => of_weights.tiles,
+            Some(0) => None,
+            Some(side) => Some(Tiles { side, overlap }),
+        };
         DetectOptions {
             suppression: self.nms.unwrap_or(of_weights.suppression),
             at_most: self.max.unwrap_or(of_weights.at_most),
-            tiles: tiles.or(of_weights.tiles),
+            tiles,
             ..of_weights
         }
     }

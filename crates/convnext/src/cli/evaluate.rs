@@ -10,7 +10,7 @@ mod segmentation;
 use anyhow::bail;
 use convnext::Classifier;
 use convnext::core::{ClassNames, Preprocessing, Seed, counted};
-use convnext::data::{Dataset, Split, open_part, open_parts};
+use convnext::data::{Dataset, HELD_OUT, Split, open_part, open_parts};
 use convnext::train::{
     ClassResult, Evaluation, Features, Metric, ValidationResult, classify_by_neighbours, evaluate,
     load_backbone,
@@ -29,9 +29,6 @@ use super::output::{print_json, print_text, table};
 use super::parts::MeasuredPart;
 use super::progress::image_bar;
 use super::shared::SharedMachine;
-
-/// Share of each class that is asked about where the data has no such part, as `finetune` holds it out by default.
-const HELD_OUT: f64 = 0.2;
 
 pub(crate) fn run(mut arguments: EvaluateArguments, launched: &Launched, quiet: bool) -> anyhow::Result<()> {
     let shared = &SharedMachine::set_up(&arguments.machine, &arguments.ranks, launched, quiet)?;

@@ -66,6 +66,8 @@ impl ExportArguments {
             score: self.score.unwrap_or(of_weights.score),
             suppression: self.nms.unwrap_or(of_weights.suppression),
             at_most: self.max.unwrap_or(of_weights.at_most),
+            // The file takes the whole image, also where the training had tiles.
+            tiles: None,
             ..of_weights
         }
     }

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use convnext_core::{COLOURS, counted};
 use convnext_data::{
-    AnnotationRemark, Decoding, DetectionSet, DetectionSurvey, Image, Survey, class_colours,
+    AnnotationRemark, DataError, Decoding, DetectionSet, DetectionSurvey, Image, Survey, class_colours,
 };
 use convnext_detect::{DrawnObject, small_detection_overlay};
 use maud::{Markup, html};
@@ -105,7 +105,13 @@ fn parts(objects: &DetectionSurvey) -> Markup {
 fn images(name: &str, set: &DetectionSet, colours: &[[u8; 3]], wanted: usize) -> Markup {
     let count = wanted.min(set.len());
     let places = (0..count).map(|piece| (2 * piece + 1) * set.len() / (2 * count));
-    let shown: Vec<(String, Image)> = places.filter_map(|at| show(set, at, colours)).collect();
+    let (mut shown, mut unshown) = (Vec::new(), Vec::new());
+    for at in places {
+        match show(set, at, colours) {
+            Ok(image) => shown.push(image),
+            Err(error) => unshown.push(error.to_string()),
+        }
+    }
     html! {
         @if !shown.is_empty() {
             h2 { (name) ": " (counted(shown.len(), "image", "images")) " with their objects; crowds are grey" }
@@ -116,19 +122,17 @@ fn images(name: &str, set: &DetectionSet, colours: &[[u8; 3]], wanted: usize) ->
                 }
             }
         }
+        @for error in &unshown { p.quiet { "Not shown: " (error) } }
     }
 }
 
-/// What cannot be read is listed elsewhere.
-fn show(set: &DetectionSet, at: usize, colours: &[[u8; 3]]) -> Option<(String, Image)> {
-    let image = set.images().image(at, &Decoding::new(COLOURS, set.orientation())).ok()?;
-    let image = set.cut(at, image);
-    if image.size() != set.image_size(at) {
-        return None;
-    }
+/// An image with its objects, and what is said of it.
+fn show(set: &DetectionSet, at: usize, colours: &[[u8; 3]]) -> Result<(String, Image), DataError> {
+    let image = set.images().image(at, &Decoding::new(COLOURS, set.orientation()))?;
+    let image = set.cut(at, image)?;
     let drawn = DrawnObject::of_instances(set.instances(at), image.size(), colours);
     let image = small_detection_overlay(&image, &drawn, SIDE);
-    Some((
+    Ok((
         format!("{}: {}", set.images().name(at), counted(set.instances(at).len(), "object", "objects")),
         image,
     ))

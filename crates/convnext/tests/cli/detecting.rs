@@ -1,5 +1,6 @@
 //! `convnext finetune --task detect`, `evaluate` and `detect`: objects, from annotations to a report.
 
+use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
@@ -79,6 +80,34 @@ fn a_detector_is_trained_measured_and_used() {
     export(&bench);
 }
 
+#[test]
+fn predictions_have_the_numbers_of_one_file() {
+    let bench = cells();
+    bench.succeed(&format!("{TRAIN} --steps 1 --batch-size 2 --out run"));
+    let file = "cells/annotations/instances_val.json";
+    let mut annotations: Value = serde_json::from_str(&bench.read_text(file)).unwrap();
+    let images = annotations["images"].as_array_mut().unwrap();
+    let last = images.pop().unwrap();
+    let mut other = annotations.clone();
+    other["images"] = json!([last]);
+    for part in [&mut annotations, &mut other] {
+        let ids: Vec<Value> =
+            part["images"].as_array().unwrap().iter().map(|image| image["id"].clone()).collect();
+        part["annotations"]
+            .as_array_mut()
+            .unwrap()
+            .retain(|annotation| ids.contains(&annotation["image_id"]));
+    }
+    bench.write(file, annotations.to_string());
+    bench.write("cells/annotations/instances_val_2.json", other.to_string());
+    let evaluate = "evaluate --data cells --weights run";
+    assert!(bench.succeed(evaluate).contains("3 images"));
+    let writing = format!("{evaluate} --write-predictions found.json");
+    bench.refuse(1, &[(&writing, &["one file of annotations", "has 2", "--annotations FILE"])]);
+    bench.succeed(&format!("{writing} --annotations {file}"));
+    assert!(bench.exists("found.json"));
+}
+
 /// What files compute is tested in `convnext-detect`.
 fn export(bench: &Bench) {
     let line = "export --weights run --out model.onnx --image-size 66x70";
@@ -111,6 +140,20 @@ fn training_needs_objects() {
 }
 
 #[test]
+fn a_training_of_nothing_but_crowds_says_what_to_do() {
+    let bench = cells();
+    let path = "cells/annotations/instances_train.json";
+    let mut file: Value = serde_json::from_slice(&bench.read(path)).unwrap();
+    for annotation in file["annotations"].as_array_mut().unwrap() {
+        annotation["iscrowd"] = json!(1);
+    }
+    bench.write(path, file.to_string());
+    let line = format!("{TRAIN} --steps 1 --batch-size 2 --out a");
+    bench.refuse(1, &[(&line, &["number of objects to train on", "are crowds", "say --crowd-as-object"])]);
+    bench.succeed(&format!("{line} --crowd-as-object"));
+}
+
+#[test]
 fn any_threads_and_a_repeated_run_give_the_same_bytes() {
     let bench = cells();
     let weights = |out: &str, settings: &str| {
@@ -124,9 +167,62 @@ fn any_threads_and_a_repeated_run_give_the_same_bytes() {
     assert!(whole != weights("f", "--set augmentation.copy_paste=1.0"));
     // Four tiles of each of three images, and six of the three wider ones.
     let tiled = format!("{TRAIN} --steps 1 --batch-size 2 --out g --set augmentation.tile=40");
-    bench.run(&tiled).success().stderr(contains("in 30 images"));
+    bench.run(&tiled).success().stderr(
+        contains("in 30 tiles of 6 images").and(contains("tiles: validation looks at tiles of 40 px")),
+    );
+    check_tiles(&bench);
     let again = bench.succeed("finetune --config a --out e");
     assert!(again.contains("validation box AP") && whole == bench.read("e/weights.safetensors"));
+}
+
+/// What was learned in tiles is looked for in tiles, unless they are refused.
+fn check_tiles(bench: &Bench) {
+    let found = |rest: &str| {
+        bench.succeed(&format!(
+            "detect cells/val/00.png --weights g/weights.safetensors --out out --overwrite --score 0 --json {rest}"
+        ))
+    };
+    let as_learned = found("");
+    assert_eq!(as_learned, found("--tile 40"));
+    assert_ne!(as_learned, found("--tile 0"));
+    bench.succeed("export --weights g --out model.onnx --image-size 66x70");
+    // The default goes by what there is to learn from.
+    let plan = "finetune --task detect --data cells --model micro --image-size 64 --out h --dry-run";
+    assert!(bench.succeed(plan).contains("6 images: twice as many steps"));
+    assert!(
+        bench
+            .succeed(&format!("{plan} --set augmentation.tile=40"))
+            .contains("30 images: twice as many steps")
+    );
+}
+
+/// Images with a turn in their EXIF data, and annotations of their pixels as they are stored.
+#[test]
+fn detect_is_told_to_ignore_a_turn_as_the_training_did() {
+    use image::ImageEncoder;
+    let bench = cells();
+    let quarter_turn = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    for (part, count) in [("train", 6), ("val", 3)] {
+        for number in 0..count {
+            let path = format!("cells/{part}/{number:02}.png");
+            let image = image::load_from_memory(&bench.read(&path)).unwrap().into_rgb8();
+            let mut bytes = Vec::new();
+            let mut encoder = image::codecs::png::PngEncoder::new(&mut bytes);
+            encoder.set_exif_metadata(quarter_turn.to_vec()).unwrap();
+            let (width, height) = image.dimensions();
+            encoder.write_image(&image, width, height, image::ExtendedColorType::Rgb8).unwrap();
+            bench.write(&path, bytes);
+        }
+    }
+    let flag = "--ignore-orientation";
+    bench
+        .run(&format!("{TRAIN} --steps 1 --batch-size 2 --out run"))
+        .success()
+        .stdout(contains(format!("--out found --overlay {flag}")))
+        .stderr(contains(format!("detect needs {flag}")));
+    let detect = "detect cells/val/00.png --weights run/weights.safetensors --out out --overwrite --json";
+    let size = |rest: &str| bench.json(&format!("{detect}{rest}"))[0]["size"].clone();
+    assert_eq!([size(" --ignore-orientation"), size("")], [json!([66, 70]), json!([70, 66])]);
 }
 
 #[cfg(unix)]

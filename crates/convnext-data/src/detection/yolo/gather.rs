@@ -28,6 +28,7 @@ pub(crate) struct YoloFiles<'a> {
 
 /// `true` if an image has a label file whose first row is one, for data without `data.yaml`.
 pub(crate) fn has_labels(listing: &Listing, texts: &SideFiles) -> bool {
+    let label_path = label_places(listing, texts);
     let labels = listing.images.iter().filter_map(|image| texts.get(&label_path(image)));
     let first =
         labels.flat_map(|text| text.split(|byte| *byte == b'\n')).find(|row| !row.trim_ascii().is_empty());
@@ -55,6 +56,7 @@ pub(crate) fn gather(
     });
     let keypoints = files.data.as_ref().and_then(|file| file.data.keypoints);
     gathered.decisions.extend(keypoints.map(|_| "keypoints are not used".to_owned()));
+    let label_path = label_places(listing, files.texts);
     let mut used = 0;
     let mut expected: Option<String> = None;
     let mut largest: Option<(usize, String)> = None;
@@ -170,10 +172,25 @@ fn names_of_lines(text: &str) -> Vec<String> {
     text.lines().enumerate().map(name).collect()
 }
 
+/// Where the label files of all images are: in `labels/`, or each beside its image where none lies there.
+fn label_places(listing: &Listing, texts: &SideFiles) -> fn(&str) -> String {
+    let are_in =
+        |place: fn(&str) -> String| listing.images.iter().any(|image| texts.contains_key(&place(image)));
+    if are_in(label_beside) && !are_in(label_path) { label_beside } else { label_path }
+}
+
+/// The label file beside an image.
+fn label_beside(image: &str) -> String {
+    format!("{}.txt", without_extension(image))
+}
+
+fn without_extension(image: &str) -> &str {
+    image.rsplit_once('.').map_or(image, |(stem, _)| stem)
+}
+
 /// The label file of an image: in `labels/` for the last `images/` of its path, or beside it.
-pub(crate) fn label_path(image: &str) -> String {
-    let stem = image.rsplit_once('.').map_or(image, |(stem, _)| stem);
-    let rooted = format!("/{stem}");
+fn label_path(image: &str) -> String {
+    let rooted = format!("/{}", without_extension(image));
     let place = match rooted.rsplit_once("/images/") {
         Some((before, after)) => format!("{before}/labels/{after}"),
         None => rooted,

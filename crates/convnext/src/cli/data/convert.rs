@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use convnext::core::{Seed, counted};
-use convnext::data::{AnnotationFormat, AnnotationRemark, DetectionSet, convert_annotations, open_detection};
+use convnext::data::{
+    AnnotationFormat, AnnotationRemark, DetectionSet, HELD_OUT, convert_annotations, open_detection,
+};
 
 use crate::cli::detection_data::DetectionDataArguments;
 use crate::cli::out_folder::check_apart;
@@ -38,7 +40,7 @@ pub(super) struct ConvertArguments {
     #[command(flatten)]
     objects: DetectionDataArguments,
     /// Share of the images for validation when the data has no such part
-    #[arg(long, value_name = "F", value_parser = values::share, default_value_t = 0.2)]
+    #[arg(long, value_name = "F", value_parser = values::share, default_value_t = HELD_OUT)]
     val_fraction: f64,
     /// Seed of what becomes the part for validation
     #[arg(long, value_name = "N", default_value_t = 0)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use convnext::core::{Seed, counted};
-use convnext::data::{Dataset, LabelledData, PackSummary, open_parts, open_unlabelled, pack};
+use convnext::data::{Dataset, HELD_OUT, LabelledData, PackSummary, open_parts, open_unlabelled, pack};
 
 use crate::cli::output::{counted_in_thousands, print_text, thousands};
 use crate::cli::progress::image_bar;
@@ -38,7 +38,7 @@ pub(super) struct PackArguments {
     #[arg(long, value_name = "FILE", requires = "labelled")]
     labels: Option<PathBuf>,
     /// Share of each class that becomes OUT/val when the data has no such part
-    #[arg(long, value_name = "F", value_parser = values::share, default_value_t = 0.2, requires = "labelled")]
+    #[arg(long, value_name = "F", value_parser = values::share, default_value_t = HELD_OUT, requires = "labelled")]
     val_fraction: f64,
     /// Most mebibytes of a shard
     #[arg(long, value_name = "MIB", value_parser = values::count, default_value_t = 256)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::Args;
 use convnext::core::{Seed, counted};
-use convnext::data::{Dataset, SplitOptions, SplitSummary, open_part, split_into_folders};
+use convnext::data::{Dataset, HELD_OUT, SplitOptions, SplitSummary, open_part, split_into_folders};
 
 use crate::cli::out_folder::check_apart;
 use crate::cli::output::{print_text, thousands};
@@ -38,7 +38,7 @@ pub(super) struct SplitArguments {
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// Share of each class for validation
-    #[arg(long, value_name = "F", value_parser = values::share, default_value_t = 0.2)]
+    #[arg(long, value_name = "F", value_parser = values::share, default_value_t = HELD_OUT)]
     val: f64,
     /// Share of each class for a test [default: no test]
     #[arg(long, value_name = "F", value_parser = values::share)]

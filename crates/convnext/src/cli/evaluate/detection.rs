@@ -31,6 +31,9 @@ pub(super) fn evaluate(
         check_flags(arguments)?;
         let (model, metadata) = load_detector(&arguments.weights.file()?, device)?;
         let (part, set) = images(arguments, &named(arguments, &metadata)?, metadata.class_count())?;
+        if arguments.write_predictions.is_some() {
+            check_numbers(&set, &part)?;
+        }
         Ok((model, metadata, part, set))
     })?;
     let model = model.with_precision(*precision);
@@ -103,6 +106,18 @@ fn images(
             arguments.weights.text(),
             arguments.data.display(),
             set.classes().len()
+        ),
+    }
+}
+
+/// Refuses predictions whose numbers of images and classes would be those of several files.
+fn check_numbers(set: &DetectionSet, part: &MeasuredPart) -> anyhow::Result<()> {
+    match set.annotation_files() {
+        0 | 1 => Ok(()),
+        files => bail!(
+            "--write-predictions needs the numbers of images and classes of one file of annotations, and {} has {files}; name \
+             one with --annotations FILE",
+            part.in_words()
         ),
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::bail;
 use convnext::core::{DetectionTask, MaskRcnnConfig, ModelConfig, Seed, WeightMetadata};
-use convnext::data::{DetectionData, open_detection};
+use convnext::data::{DetectionData, Orientation, TileOptions, open_detection};
 use convnext::detect::{
     DetectJob, DetectRecipe, ObjectSubset, TrainedDetector, plan_detection, train_detection,
 };
@@ -23,6 +23,11 @@ pub(super) fn run(arguments: FinetuneArguments, shared: &SharedMachine) -> anyho
     let (mut job, data) = shared.prepare(|| plan(arguments, shared.machine.threads))?;
     job.run = job.run.shared_by(shared.ranks.clone());
     let measured_on = MeasuredPart::of_detection(&data);
+    // `evaluate` sees by its annotations how images are turned; `detect` has none.
+    let turn = match data.train.orientation() {
+        Orientation::Honour => "",
+        Orientation::Ignore => " --ignore-orientation",
+    };
     for remark in &data.remarks {
         log::warn!("{}", remark.sentence());
     }
@@ -41,7 +46,7 @@ pub(super) fn run(arguments: FinetuneArguments, shared: &SharedMachine) -> anyho
     let same_part = same_part(*held_out, job.labels.validation_fraction, &job.run);
     let same_images = format!("{}{same_part}", of_annotations(&job.labels));
     let detect =
-        |weights: &Path| format!("detect IMAGE --weights {} --out found --overlay", weights.display());
+        |weights: &Path| format!("detect IMAGE --weights {} --out found --overlay{turn}", weights.display());
     FinishedTraining { run: &job.run, weights, summary, same_images }.print(&measured_on, detect)
 }
 
@@ -81,6 +86,12 @@ pub(in crate::cli) fn plan(
     let origin = Origin { init: init.as_deref(), data: &data, labels: None, seed: training.seed };
     given.other_claim = origin.other_claim(&training.recipe, &context, images.train.images());
     let mut recipe = DetectRecipe::choose(&training.recipe, &given, &context)?;
+    if let Some(side) = recipe.augmentation.tile {
+        // Each tile is an image to learn from.
+        let tiles = images.train.tile_count(TileOptions::of_size(side))?;
+        let context = RecipeContext { images: tiles, ..context };
+        recipe = DetectRecipe::choose(&training.recipe, &given, &context)?;
+    }
     let patch = model.patch_size();
     training.shrink(&mut recipe.training, &mut recipe.input.image_size, patch, &mut recipe.reasons);
     let head = head(&model, metadata.as_ref(), [head_width, box_width]);

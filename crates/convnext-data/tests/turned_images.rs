@@ -1,0 +1,137 @@
+//! Images with a turn in their EXIF data: their sizes are those that they are decoded to, whatever their format.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test helpers fail the test")]
+
+use std::fs;
+use std::path::Path;
+
+use convnext_core::{COLOURS, ImageSize, Seed};
+use convnext_data::{
+    Decoding, DetectionData, DetectionLayout, Image, Orientation, SegmentationLayout, open_detection,
+    open_segmentation,
+};
+use image::codecs::{png::PngEncoder, webp::WebPEncoder};
+use image::{ExtendedColorType, ImageEncoder};
+use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress};
+
+const STORED: ImageSize = ImageSize { height: 8, width: 12 };
+const UPRIGHT: ImageSize = ImageSize { height: 12, width: 8 };
+
+/// A little-endian TIFF header and a directory with one entry: the orientation, 6.
+const QUARTER_TURN: &[u8] = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+
+/// Formats that name a turn, by their extensions.
+const FORMATS: [&str; 3] = ["jpg", "png", "webp"];
+
+/// An image that lies on its side, with noise of so many pixels a side.
+fn lying(format: &str, size: ImageSize) -> Vec<u8> {
+    fn encoded(mut encoder: impl ImageEncoder, pixels: &[u8], size: ImageSize) {
+        encoder.set_exif_metadata(QUARTER_TURN.to_vec()).unwrap();
+        let [width, height] = [size.width, size.height].map(|side| side as u32);
+        encoder.write_image(pixels, width, height, ExtendedColorType::Rgb8).unwrap();
+    }
+    let noise = (0..size.pixels() * COLOURS).scan(1_u32, |state, _| {
+        *state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        Some((*state >> 24) as u8)
+    });
+    let (pixels, mut bytes): (Vec<u8>, _) = (noise.collect(), Vec::new());
+    match format {
+        "jpg" => {
+            let (format, halves) = (PixelFormat::Rgb, Subsampling::S420);
+            let plain = compress(&pixels, size.width, size.height, format, 90, halves).unwrap();
+            let length = 2 + 6 + QUARTER_TURN.len() as u8;
+            let segment = [&[0xFF, 0xE1, 0, length][..], b"Exif\0\0", QUARTER_TURN].concat();
+            bytes = [&plain[..2], &segment, &plain[2..]].concat();
+        }
+        "png" => encoded(PngEncoder::new(&mut bytes), &pixels, size),
+        _ => encoded(WebPEncoder::new_lossless(&mut bytes), &pixels, size),
+    }
+    bytes
+}
+
+/// Two images of a size, whose annotations state another.
+fn opened(folder: &Path, format: &str, size: ImageSize, stated: ImageSize) -> Result<DetectionData, String> {
+    let names = ["train", "val"].map(|part| format!("{part}/a.{format}"));
+    for name in &names {
+        fs::create_dir_all(folder.join(name).parent().unwrap()).unwrap();
+        fs::write(folder.join(name), lying(format, size)).unwrap();
+    }
+    let ImageSize { height, width } = stated;
+    let image =
+        |(id, name)| format!(r#"{{"id":{id},"file_name":"{name}","height":{height},"width":{width}}}"#);
+    let images: Vec<String> = names.iter().enumerate().map(image).collect();
+    let object = |id| {
+        let ring = "[[1,1,5,1,5,4,1,4]]";
+        format!(r#"{{"id":{id},"image_id":{id},"category_id":1,"bbox":[1,1,4,3],"segmentation":{ring}}}"#)
+    };
+    let text = format!(
+        r#"{{"images":[{}],"annotations":[{},{}],"categories":[{{"id":1,"name":"bar"}}]}}"#,
+        images.join(","),
+        object(0),
+        object(1)
+    );
+    fs::write(folder.join("instances.json"), text).unwrap();
+    open_detection(folder, &DetectionLayout::default(), Seed(1)).map_err(|error| error.to_string())
+}
+
+#[test]
+fn boxes_lie_in_the_image_as_it_is_decoded() {
+    for format in FORMATS {
+        for (stated, orientation) in [(STORED, Orientation::Ignore), (UPRIGHT, Orientation::Honour)] {
+            let folder = tempfile::tempdir().unwrap();
+            let data = opened(folder.path(), format, STORED, stated).unwrap();
+            let found = (data.train.orientation(), data.train.image_size(0));
+            assert_eq!(found, (orientation, stated), "{format}");
+            let image = data.train.images().image(0, &Decoding::new(COLOURS, orientation)).unwrap();
+            assert_eq!(data.train.cut(0, image).unwrap().size(), stated, "{format}");
+        }
+    }
+}
+
+/// WebP files have their turn behind their pixels, beyond what is read for a size at first.
+#[test]
+fn the_turn_behind_many_pixels_is_found() {
+    let (stored, upright) = (ImageSize { height: 160, width: 240 }, ImageSize { height: 240, width: 160 });
+    assert!(lying("webp", stored).len() > 1 << 16);
+    for format in FORMATS {
+        let folder = tempfile::tempdir().unwrap();
+        let data = opened(folder.path(), format, stored, upright).unwrap();
+        let found = (data.train.orientation(), data.train.image_size(0));
+        assert_eq!(found, (Orientation::Honour, upright), "{format}");
+        let mask = Image::new(upright.width, upright.height, 1, vec![0; upright.pixels()]).unwrap();
+        mask_fits(format, stored, &mask);
+    }
+}
+
+fn mask_fits(format: &str, stored: ImageSize, mask: &Image) {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a", "b", "c"] {
+        for (kind, extension, bytes) in
+            [("images", format, lying(format, stored)), ("masks", "png", mask.png())]
+        {
+            fs::create_dir_all(folder.path().join(kind)).unwrap();
+            fs::write(folder.path().join(format!("{kind}/{name}.{extension}")), bytes).unwrap();
+        }
+    }
+    let opened = open_segmentation(folder.path(), &SegmentationLayout::default(), Seed(1));
+    let refused = opened.err().map(|error| error.to_string());
+    // A map of one value may be refused, but not for its size.
+    assert!(refused.as_ref().is_none_or(|why| !why.contains(" px")), "{format}: {refused:?}");
+}
+
+#[test]
+fn masks_fit_images_that_are_decoded_upright() {
+    for format in FORMATS {
+        mask_fits(format, STORED, &Image::new(8, 12, 1, (0..96).map(|at| at % 2).collect()).unwrap());
+    }
+}
+
+#[test]
+fn an_image_that_changed_its_size_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = opened(folder.path(), "png", STORED, UPRIGHT).unwrap();
+    let other = Image::new(12, 8, 3, vec![0; 288]).unwrap();
+    let message = data.train.cut(0, other).unwrap_err().to_string();
+    assert!(message.contains("train/a.png: it is 8 x 12 px"), "{message}");
+    assert!(message.contains("its objects lie in 12 x 8 px"), "{message}");
+}
