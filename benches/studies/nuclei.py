@@ -11,6 +11,7 @@ are for the reported runs. Runs have one thread each, two at a time.
 """
 
 import argparse
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from runs import ROOT, Runs, Transfer, add_arguments, main
@@ -65,6 +66,16 @@ class Nuclei(Transfer):
 
     def images_of(self, start):
         return self.data / "train"
+
+    def run(self, with_peer):
+        """Also with layer decay, from its own best rate, as the default recipe had it."""
+        super().run(with_peer)
+        with ThreadPoolExecutor(2) as two:
+            list(two.map(lambda seed: self.finetune("decayed", self.LABELLED[0], seed), self.SEEDS))
+
+    @classmethod
+    def names(cls):
+        return {**super().names(), "decayed": cls.searched()["decayed"]}
 
 
 if __name__ == "__main__":

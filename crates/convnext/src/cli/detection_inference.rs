@@ -14,7 +14,8 @@ pub(crate) struct DetectionInferenceArguments {
     /// Objects of an image at most [default: 100]
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) max: Option<usize>,
-    /// For large images: look at tiles of this side in pixels as well as at the whole, and merge what is found; 0 looks at the whole alone [default: that of the training]
+    /// For large images: look at tiles of this side in pixels as well as at the whole, and merge what is found; 0 looks at the
+    /// whole alone [default: that of the training]
     #[arg(long, value_name = "N")]
     pub(crate) tile: Option<usize>,
     /// Share of a tile that the next one covers as well [default: 0.2]
