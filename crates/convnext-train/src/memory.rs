@@ -3,12 +3,10 @@
 mod activation_values;
 mod decoder_values;
 
-use burn::tensor::Device;
 use convnext_core::{
     ConfigError, Cost, FcmaeConfig, ImageSize, ModelConfig, PatchGrid, decoder_parameters, usable_kept_count,
 };
-use convnext_distributed::Ranks;
-use convnext_nn::{Activations, Precision, is_cpu};
+use convnext_nn::{Activations, Precision};
 use sysinfo::System;
 
 use self::activation_values::{ActivationValues, BlockMemory, product};
@@ -98,6 +96,19 @@ impl MemoryEstimate {
         Self::of_network(config, recipe.input.image_size, &recipe.training, (memory, precision), nothing)
     }
 
+    /// The need of a supervised training of norm and head alone: the encoder runs layer by layer, and nothing of it is kept or
+    /// learns.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when images do not fit the model.
+    pub fn of_linear_probe(config: &ModelConfig, recipe: &FinetuneRecipe) -> Result<Self, ConfigError> {
+        let (size, training) = (recipe.input.image_size, &recipe.training);
+        let blocks = BlockMemory::of(config.response_norm, Activations::Recompute, Precision::F32);
+        let need = ActivationValues::of_encoder(config, size, training.batch_size as u64, 1.0, blocks)?;
+        let parameters = Cost::of(config, size.height, size.width)?.parameters;
+        Ok(Self::of_values([parameters, need.largest(), image_values(config, size, training)]))
+    }
+
     /// The need of a training of a backbone and what is around it, for dense images.
     ///
     /// # Errors
@@ -127,25 +138,25 @@ impl MemoryEstimate {
         // The gradients of a step of several batches, and the average, are as large as the parameters.
         let more = u64::from(training.accumulate > 1) + u64::from(training.ema.is_some());
         let of_parameters = parameters.saturating_mul(PARAMETER_TENTHS + 10 * more) / 10;
-        let [batch, channels, pixels] =
-            [training.batch_size, encoder.input_channels, size.pixels()].map(|count| count as u64);
-        let images = product(&[IMAGE_COPIES, batch, channels, pixels]);
-        let values = of_parameters.saturating_add(activations).saturating_add(images);
-        Ok(Self { bytes: values.saturating_mul(VALUE).saturating_add(PROGRAM) })
+        Ok(Self::of_values([of_parameters, activations, image_values(encoder, size, training)]))
     }
 
-    /// The largest batch of a training whose need fits into the memory that is free, of which ranks on one machine have equal
-    /// parts, and at most 4,096 images. `need` tells that of a batch.
+    fn of_values(values: [u64; 3]) -> Self {
+        let values = values.into_iter().fold(0, u64::saturating_add);
+        Self { bytes: values.saturating_mul(VALUE).saturating_add(PROGRAM) }
+    }
+
+    /// The largest batch of a training whose need fits into so many bytes of free memory, and at most 4,096 images. `need`
+    /// tells that of a batch.
     ///
     /// # Errors
-    /// [`TrainError::UnknownMemory`] on other devices than the CPU, [`TrainError::Memory`] when not even one image
-    /// fits, and what `need` fails with.
+    /// [`TrainError::UnknownMemory`] without a number of bytes, [`TrainError::Memory`] when not even one image fits, and what
+    /// `need` fails with.
     pub fn largest_batch(
-        device: &Device,
-        ranks: &Ranks,
+        free: Option<u64>,
         need: impl Fn(usize) -> Result<Self, ConfigError>,
     ) -> Result<usize, TrainError> {
-        let available = available_to_rank(device, ranks).ok_or(TrainError::UnknownMemory)?;
+        let available = free.ok_or(TrainError::UnknownMemory)?;
         let found = largest(available, &need)?;
         if found == 0 {
             let needed = bytes_in_words(need(1)?.bytes);
@@ -155,13 +166,12 @@ impl MemoryEstimate {
         Ok(found)
     }
 
-    /// Compares the need with the memory that is free, of which ranks on one machine have equal parts; warns when it is close.
-    /// Other devices than the CPU have memory of their own, and are not asked.
+    /// Compares the need with so many bytes of free memory, if they are known; warns when it is close.
     ///
     /// # Errors
     /// [`TrainError::Memory`] when there is much less.
-    pub fn check(self, device: &Device, ranks: &Ranks) -> Result<(), TrainError> {
-        let Some(available) = available_to_rank(device, ranks) else { return Ok(()) };
+    pub fn check(self, free: Option<u64>) -> Result<(), TrainError> {
+        let Some(available) = free else { return Ok(()) };
         let (needed, available_words) = (bytes_in_words(self.bytes), bytes_in_words(available));
         if self.bytes <= available {
             return Ok(());
@@ -175,11 +185,17 @@ impl MemoryEstimate {
     }
 
     /// Such as `needs about 283 MiB of memory (21.4 GiB available)`.
-    pub(crate) fn beside_available(self, device: &Device, ranks: &Ranks) -> String {
-        let available = available_to_rank(device, ranks);
-        let available = available.map(|bytes| format!(" ({} available)", bytes_in_words(bytes)));
+    pub(crate) fn beside_available(self, free: Option<u64>) -> String {
+        let available = free.map(|bytes| format!(" ({} available)", bytes_in_words(bytes)));
         format!("needs about {} of memory{}", bytes_in_words(self.bytes), available.unwrap_or_default())
     }
+}
+
+/// Values of the images of a batch, in all their copies.
+fn image_values(encoder: &ModelConfig, size: ImageSize, training: &TrainingRecipe) -> u64 {
+    let [batch, channels, pixels] =
+        [training.batch_size, encoder.input_channels, size.pixels()].map(|count| count as u64);
+    product(&[IMAGE_COPIES, batch, channels, pixels])
 }
 
 /// The largest batch whose need fits into so many bytes; the need grows with the batch.
@@ -193,13 +209,6 @@ fn largest(
         if need(middle)?.bytes <= bytes { fits = middle } else { too_large = middle }
     }
     Ok(fits)
-}
-
-/// Bytes of memory that a rank may still take: its part of what is free on its machine. `None` where the system does not tell,
-/// and on other devices than the CPU, which have memory of their own.
-fn available_to_rank(device: &Device, ranks: &Ranks) -> Option<u64> {
-    let available = available_memory().filter(|_| is_cpu(device))?;
-    Some(available / ranks.local_size() as u64)
 }
 
 /// Bytes of memory that this process may still take; `None` where the system does not tell.

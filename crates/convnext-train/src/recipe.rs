@@ -27,6 +27,8 @@ pub(crate) mod transfer;
 pub(crate) mod writing;
 
 #[cfg(test)]
+mod own_tests;
+#[cfg(test)]
 mod schedule_tests;
 #[cfg(test)]
 mod tests;

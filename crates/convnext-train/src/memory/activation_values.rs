@@ -91,6 +91,11 @@ impl ActivationValues {
         Self { saved: self.saved.saturating_add(saved), largest: self.largest.max(working) }
     }
 
+    /// Values of the largest block at work: where nothing is saved, all that there are.
+    pub(super) fn largest(&self) -> u64 {
+        self.largest
+    }
+
     /// The sum of both.
     pub(super) fn values(&self) -> u64 {
         self.saved.saturating_add(self.largest)

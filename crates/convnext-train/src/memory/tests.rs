@@ -1,7 +1,11 @@
+use burn::tensor::Device;
 use convnext_core::{DecoderConfig, DecoderKind, ResponseNorm, find_model};
+use convnext_data::Cache;
 use convnext_distributed::run_threads;
 
 use super::*;
+use crate::recipe::init_from::InitFrom;
+use crate::run::run_settings::RunSettings;
 
 fn pretraining(model: &str, settings: &[&str], memory: Activations, precision: Precision) -> u64 {
     let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
@@ -113,36 +117,50 @@ fn the_largest_batch_is_the_last_one_that_fits() {
     for (bytes, expected) in [(999, 0), (1009, 0), (1010, 1), (1019, 1), (2000, 100), (1 << 40, 4096)] {
         assert_eq!(largest(bytes, need).unwrap(), expected, "{bytes} bytes");
     }
-    let device = Device::flex();
-    assert_eq!(
-        MemoryEstimate::largest_batch(&device, &Ranks::default(), |_| Ok(MemoryEstimate { bytes: 1 }))
-            .unwrap(),
-        MAX_BATCH
-    );
-    let error =
-        MemoryEstimate::largest_batch(&device, &Ranks::default(), |_| Ok(MemoryEstimate { bytes: 1 << 50 }))
-            .unwrap_err();
+    let small = MemoryEstimate::largest_batch(Some(1 << 30), |_| Ok(MemoryEstimate { bytes: 1 }));
+    assert_eq!(small.unwrap(), MAX_BATCH);
+    let error = MemoryEstimate::largest_batch(Some(1 << 30), |_| Ok(MemoryEstimate { bytes: 1 << 50 }));
+    let error = error.unwrap_err();
     assert!(matches!(error, TrainError::Memory { .. }), "{error}");
+    let unknown = MemoryEstimate::largest_batch(None, |_| Ok(MemoryEstimate { bytes: 1 })).unwrap_err();
+    assert!(matches!(unknown, TrainError::UnknownMemory), "{unknown}");
 }
 
 #[test]
-fn ranks_of_one_machine_share_its_memory() {
-    // Bytes of which 64 images fill a quarter of the machine, so that other programs may take and give back some.
-    let quarter = available_memory().unwrap() / 4;
-    let need = |batch: usize| Ok(MemoryEstimate { bytes: quarter / 64 * batch as u64 });
-    let largest = |ranks: &Ranks| MemoryEstimate::largest_batch(&Device::flex(), ranks, need).unwrap();
-    let alone = largest(&Ranks::default());
-    assert!((200..=300).contains(&alone), "{alone}");
-    for found in run_threads(4, |ranks| largest(&ranks)) {
-        assert!((50..=75).contains(&found), "{found} of {alone}");
+fn ranks_of_one_machine_share_its_memory_with_a_cache() {
+    // Other programs may take and give back some meanwhile.
+    let all = available_memory().unwrap();
+    let is_about = |found: Option<u64>, expected: u64| {
+        let found = found.unwrap();
+        assert!((expected / 10 * 8..=expected / 10 * 12).contains(&found), "{found}, not {expected}");
+    };
+    let settings = || RunSettings::new("photos", "run");
+    let free = |settings: RunSettings| settings.free_memory(&Device::flex());
+    is_about(free(settings()), all);
+    is_about(free(RunSettings { cache: Cache::Memory { bytes: all / 2 }, ..settings() }), all / 2);
+    for found in run_threads(4, |ranks| free(settings().shared_by(ranks))) {
+        is_about(found, all / 4);
+    }
+    let cached = || RunSettings { cache: Cache::Memory { bytes: all / 2 }, ..settings() };
+    for found in run_threads(4, |ranks| free(cached().shared_by(ranks))) {
+        is_about(found, all / 8);
     }
 }
 
 #[test]
+fn a_linear_probe_needs_no_memory_for_the_gradient_of_its_encoder() {
+    let recipe =
+        FinetuneRecipe::load("plain", &["training.batch_size=48".into()], InitFrom::Pretrained).unwrap();
+    let model = find_model("atto").unwrap().config();
+    let all = MemoryEstimate::of_finetuning(&model, &recipe, Activations::Save, Precision::F32).unwrap();
+    let probe = MemoryEstimate::of_linear_probe(&model, &recipe).unwrap();
+    assert!(probe.bytes < all.bytes / 2, "{probe:?} of {all:?}");
+}
+
+#[test]
 fn what_does_not_fit_is_refused_in_words() {
-    let device = Device::flex();
-    let message =
-        MemoryEstimate { bytes: 1 << 50 }.check(&device, &Ranks::default()).unwrap_err().to_string();
+    let message = MemoryEstimate { bytes: 1 << 50 }.check(Some(1 << 30)).unwrap_err().to_string();
     assert!(message.contains("1048576.0 GiB") && message.contains("--batch-size"), "{message}");
-    MemoryEstimate { bytes: 1 }.check(&device, &Ranks::default()).unwrap();
+    MemoryEstimate { bytes: 1 }.check(Some(1 << 30)).unwrap();
+    MemoryEstimate { bytes: 1 << 50 }.check(None).unwrap();
 }

@@ -43,6 +43,18 @@ fn rand_augment<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Ran
 }
 
 impl AugmentationRecipe {
+    /// Keys without effect for images of this size, and why.
+    pub(super) fn idle_keys(&self, image_size: ImageSize) -> Vec<(&'static str, &'static str)> {
+        match self.small_padding {
+            Some(_) if image_size.long_side() <= SMALL_IMAGE => {
+                let why = "images of at most 32 px are padded and cropped at their size (augmentation.small_padding)";
+                vec![("augmentation.crop_scale", why), ("augmentation.crop_ratio", why)]
+            }
+            Some(_) => vec![("augmentation.small_padding", "it is for images of at most 32 px")],
+            None => Vec::new(),
+        }
+    }
+
     /// The transform to images of a size for what is evaluated with this preprocessing: same channels, statistics and
     /// filter.
     pub fn transform(&self, preprocessing: &Preprocessing, image_size: ImageSize) -> TrainTransform {

@@ -3,7 +3,7 @@
 //! The rules stand here, one after the other, and each says why it chose what it chose. How they were found, and how
 //! far from the best of a search they are: `docs/results/2026-11-25-auto.md`.
 
-mod formulas;
+pub(super) mod formulas;
 
 use convnext_core::{COLOURS, ModelConfig, counted};
 
@@ -47,7 +47,7 @@ pub(super) fn finetuning(context: &RecipeContext<'_>, asked: AskedBatch) -> Resu
     let drop_path = drop_path(parameters);
     rules.push(Rule::new("regularization.drop_path", drop_path, "grows with the model"));
     if epochs >= MANY_EPOCHS && !context.head_only {
-        rules.extend(strong_augmentation(context.model));
+        rules.extend(strong_augmentation(context.model, epochs));
     }
     if is_weighted {
         rules.push(Rule::new(
@@ -103,7 +103,8 @@ fn rate_rule(context: &RecipeContext<'_>, asked: AskedBatch, parameters: f64) ->
     let (of_auto, few) = (batch(context.images), few_classes(context));
     let classes = if few < 1.0 { ", few classes" } else { "" };
     let (million, start) = (parameters / 1e6, context.init_from);
-    let (images, batch) = (asked.images_per_step(of_auto), asked.in_words(of_auto));
+    let (images, batch) =
+        (asked.images_per_step(of_auto).min(context.images.max(1)), asked.in_words(of_auto));
     Rule::new(
         key,
         round(rate(parameters, images, context.init_from) * few),
@@ -137,8 +138,9 @@ pub(super) fn pretraining(context: &RecipeContext<'_>) -> Result<Vec<Rule>, Trai
 const MANY_EPOCHS: f64 = 150.0;
 
 /// Data augmentation of Tables 9 to 13; RandAugment where images are in colour.
-fn strong_augmentation(model: &ModelConfig) -> Vec<Rule> {
-    let why = "few images are overfitted without it";
+fn strong_augmentation(model: &ModelConfig, epochs: f64) -> Vec<Rule> {
+    let why = format!("few images are overfitted without it in the {epochs} epochs of auto");
+    let why = why.as_str();
     let in_colour = model.input_channels == COLOURS;
     let colours = in_colour.then(|| Rule::new("augmentation.rand_augment", "\"rand-m9-mstd0.5-inc1\"", why));
     let others = [("augmentation.random_erasing", 0.25), ("mixing.mixup", 0.8), ("mixing.cutmix", 1.0)];

@@ -111,6 +111,10 @@ impl SupervisedRecipe for FinetuneRecipe {
         self.validate_ranges(from_weights)
     }
 
+    fn idle_keys(&self) -> Vec<(&'static str, &'static str)> {
+        self.augmentation.idle_keys(self.input.image_size)
+    }
+
     fn auto_rules(context: &RecipeContext<'_>, asked: AskedBatch) -> Result<Vec<Rule>, TrainError> {
         auto::finetuning(context, asked)
     }

@@ -48,11 +48,12 @@ impl PretrainRecipe {
     /// [`Self::load`]; and over it what is given, in the order of precedence.
     ///
     /// # Errors
-    /// As [`Self::load`]; [`TrainError::Recipe`] when the paper has no row.
+    /// As [`Self::load`]; [`TrainError::Recipe`] when the paper has no row, and when `--set` names a key without effect.
     pub fn choose(choice: &str, given: &Given, context: &RecipeContext<'_>) -> Result<Self, TrainError> {
         if choice == auto::AUTO {
             let Decided { settings, reasons } = given.decide(None, &auto::pretraining(context)?);
             let recipe = Self::load(auto::PLAIN, &settings)?;
+            given.check_idle(choice, &recipe.augmentation.idle_keys(recipe.input.image_size))?;
             return Ok(Self { claim: auto::CLAIM.to_owned(), reasons, ..recipe });
         }
         let row = match choice {
@@ -61,6 +62,7 @@ impl PretrainRecipe {
         };
         let Decided { settings, reasons } = given.decide(Some(&read(PRETRAINING, &row)?.table), &[]);
         let recipe = Self::load(&row, &settings)?;
+        given.check_idle(choice, &recipe.augmentation.idle_keys(recipe.input.image_size))?;
         let (claim, recorded) = still_true(recipe.claim, recipe.reasons, given);
         let claim = paper::claim_for([choice, &row], claim, context.model);
         Ok(Self { claim, reasons: [recorded, reasons].concat(), ..recipe })

@@ -125,6 +125,7 @@ pub(super) fn read(built_in: &'static [BuiltIn], choice: &str) -> Result<Found, 
     let is_recorded = recorded.is_some();
     let mut table: Table = recorded.unwrap_or(table);
     rename_recipe(&mut table);
+    let own = table.clone();
     let mut extended = Vec::new();
     while let Some(base) = table.remove(EXTENDS) {
         let found = base.as_str().and_then(|base| built_in.iter().find(|(name, _)| *name == base));
@@ -136,7 +137,29 @@ pub(super) fn read(built_in: &'static [BuiltIn], choice: &str) -> Result<Found, 
         let base: Table = toml::from_str(text).map_err(|error| fail(error.to_string()))?;
         table = extend(base, table);
     }
+    if !built_in.iter().any(|(name, _)| *name == choice) {
+        replace_inherited(&mut table, &own);
+    }
     Ok(Found { table, is_recorded })
+}
+
+/// A rate or a warm-up that a file states under `training` is meant for a start from scratch too, unless it states one for that
+/// itself: what it extends has one under `from_scratch`, which would go before it.
+fn replace_inherited(table: &mut Table, own: &Table) {
+    let states = |part: &str, keys: &[&str]| {
+        let part = own.get(part).and_then(Value::as_table);
+        part.is_some_and(|part| keys.iter().any(|key| part.contains_key(*key)))
+    };
+    for keys in [["learning_rate", "base_learning_rate"], ["warmup_epochs", "warmup_steps"]] {
+        if states("training", &keys)
+            && !states("from_scratch", &keys)
+            && let Some(Value::Table(from_scratch)) = table.get_mut("from_scratch")
+        {
+            keys.iter().for_each(|key| {
+                from_scratch.remove(*key);
+            });
+        }
+    }
 }
 
 /// The key of the recipe in the `config.toml` of a run.

@@ -31,10 +31,11 @@ impl ClassWeights {
         *self == Self::Equal
     }
 
-    /// The weight of an image of each class; their mean over all images is 1.
+    /// The weight of an image of each class; their mean over all images is 1. A class without images counts for nothing.
     pub fn of(self, class_sizes: &[usize]) -> Vec<f32> {
         let images: usize = class_sizes.iter().sum();
-        let share = images as f64 / class_sizes.len().max(1) as f64;
+        let classes = class_sizes.iter().filter(|&&size| size > 0).count();
+        let share = images as f64 / classes.max(1) as f64;
         let weight = |&size: &usize| match self {
             Self::Equal => 1.0,
             Self::Balanced => (share / size.max(1) as f64) as f32,

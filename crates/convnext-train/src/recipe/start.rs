@@ -49,25 +49,32 @@ pub struct LayerDecayRecipe {
 }
 
 impl FromScratchRecipe {
-    /// Refuses two warm-ups, of which one would be passed over.
+    /// Refuses two warm-ups or rates, of which one would be passed over.
     ///
     /// # Errors
     /// [`TrainError::Recipe`] with their keys.
     pub(super) fn validate(&self, choice: &str) -> Result<(), TrainError> {
-        check_warm_ups(self.warmup_epochs, self.warmup_steps, choice)
+        check_alternatives(
+            [self.warmup_epochs, self.warmup_steps],
+            "warmup_epochs and warmup_steps",
+            choice,
+        )?;
+        check_alternatives([self.learning_rate, self.base_learning_rate], RATES, choice)
     }
 }
 
-/// Refuses two warm-ups, of which one would be passed over.
-pub(super) fn check_warm_ups(
-    epochs: Option<f64>,
-    steps: Option<f64>,
+/// Keys of which a start from scratch has one at most.
+pub(super) const RATES: &str = "learning_rate and base_learning_rate";
+
+/// Refuses two ways to say the same, of which one would be passed over.
+pub(super) fn check_alternatives(
+    values: [Option<f64>; 2],
+    keys: &str,
     choice: &str,
 ) -> Result<(), TrainError> {
-    match (epochs, steps) {
-        (Some(_), Some(_)) => {
-            let why = "[from_scratch] has warmup_epochs and warmup_steps; leave one of them out";
-            Err(recipe_error(choice, why.to_owned()))
+    match values {
+        [Some(_), Some(_)] => {
+            Err(recipe_error(choice, format!("[from_scratch] has {keys}; leave one of them out")))
         }
         _ => Ok(()),
     }
@@ -129,9 +136,12 @@ mod tests {
     }
 
     #[test]
-    fn a_start_from_scratch_has_one_warm_up() {
+    fn a_start_from_scratch_has_one_warm_up_and_one_rate() {
         let both = "from_scratch={ head_init = 1.0, warmup_epochs = 1, warmup_steps = 9 }";
         let message = load(&[both]).unwrap_err();
         assert!(message.contains("[from_scratch] has warmup_epochs and warmup_steps"), "{message}");
+        let both = "from_scratch={ head_init = 1.0, learning_rate = 1e-5, base_learning_rate = 1e-2 }";
+        let message = load(&[both]).unwrap_err();
+        assert!(message.contains("[from_scratch] has learning_rate and base_learning_rate"), "{message}");
     }
 }

@@ -46,6 +46,11 @@ pub trait SupervisedRecipe: DeserializeOwned {
     /// [`TrainError::Recipe`] when the paper has none.
     fn paper_row(context: &RecipeContext<'_>, given: &Given) -> Result<String, TrainError>;
 
+    /// Keys without effect beside the other values, and why: `--set` may not name one.
+    fn idle_keys(&self) -> Vec<(&'static str, &'static str)> {
+        Vec::new()
+    }
+
     /// Names of the built-in recipes.
     fn names() -> impl Iterator<Item = &'static str> {
         names(Self::BUILT_IN)
@@ -62,6 +67,7 @@ pub trait SupervisedRecipe: DeserializeOwned {
             let rules = Self::auto_rules(context, given.asked_batch())?;
             let Decided { settings, reasons } = given.decide(None, &rules);
             let mut recipe = Self::load(auto::PLAIN, &settings, init_from)?;
+            given.check_idle(choice, &recipe.idle_keys())?;
             let (claim, own_reasons) = recipe.words();
             auto::CLAIM.clone_into(claim);
             *own_reasons = reasons;
@@ -73,6 +79,7 @@ pub trait SupervisedRecipe: DeserializeOwned {
         };
         let Decided { settings, reasons } = given.decide(Some(&read(Self::BUILT_IN, &row)?.table), &[]);
         let mut recipe = Self::load(&row, &settings, init_from)?;
+        given.check_idle(choice, &recipe.idle_keys())?;
         let (claim, own_reasons) = recipe.words();
         let (true_claim, recorded) = still_true(std::mem::take(claim), std::mem::take(own_reasons), given);
         *claim = paper::claim_for([choice, &row], true_claim, context.model);

@@ -196,20 +196,6 @@ fn a_recipe_without_a_size_suits_any() {
 }
 
 #[test]
-fn a_recipe_can_be_a_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("mine.toml");
-    let name = path.display().to_string();
-    let missing = PretrainRecipe::load(&name, &[]).unwrap_err().to_string();
-    assert!(missing.contains("mine.toml") && missing.contains("one of: plain"), "{missing}");
-    std::fs::write(&path, PRETRAINING[0].1.replace("flip = 0.0", "flip = 0.25")).unwrap();
-    assert_eq!(PretrainRecipe::load(&name, &[]).unwrap().augmentation.flip, 0.25);
-    std::fs::write(&path, PRETRAINING[0].1.replace("flip =", "flop =")).unwrap();
-    let unknown = PretrainRecipe::load(&name, &[]).unwrap_err().to_string();
-    assert!(unknown.contains("mine.toml") && unknown.contains("flop"), "{unknown}");
-}
-
-#[test]
 fn what_a_recipe_leaves_out_is_off() {
     let recipe = FinetuneRecipe::load("plain", &[], InitFrom::Pretrained).unwrap();
     assert_eq!((recipe.training.accumulate, recipe.training.clip_norm, recipe.training.ema), (1, None, None));

@@ -11,7 +11,7 @@ use crate::error::TrainError;
 use crate::optimization::schedule::Schedule;
 
 /// Images of a step that a base learning rate is meant for.
-const BASE_IMAGES: f64 = 256.0;
+pub const BASE_IMAGES: f64 = 256.0;
 
 /// Images of a batch of a training that is only tried.
 const QUICK_BATCH: usize = 4;

@@ -1,13 +1,14 @@
 //! What the recipes of transfers to dense tasks, segmentation and detection, have in common.
 
-use convnext_core::{Cost, ModelConfig, counted};
+use convnext_core::counted;
 use serde::{Deserialize, Serialize};
 
 use super::asked_batch::AskedBatch;
+use super::auto::formulas::{layer_decay, parameters};
 use super::init_from::InitFrom;
 use super::recipe_context::RecipeContext;
 use super::rule::Rule;
-use super::start::{LayerDecayRecipe, check_warm_ups};
+use super::start::{LayerDecayRecipe, RATES, check_alternatives};
 use crate::error::TrainError;
 
 /// Settings of a transfer that starts from weights.
@@ -38,12 +39,17 @@ pub struct TransferFromScratch {
 }
 
 impl TransferFromScratch {
-    /// Refuses two warm-ups, of which one would be passed over; `choice` names the recipe.
+    /// Refuses two warm-ups or rates, of which one would be passed over; `choice` names the recipe.
     ///
     /// # Errors
     /// [`TrainError::Recipe`] with their keys.
     pub fn validate(&self, choice: &str) -> Result<(), TrainError> {
-        check_warm_ups(self.warmup_epochs, self.warmup_steps, choice)
+        check_alternatives(
+            [self.warmup_epochs, self.warmup_steps],
+            "warmup_epochs and warmup_steps",
+            choice,
+        )?;
+        check_alternatives([self.learning_rate, self.base_learning_rate], RATES, choice)
     }
 }
 
@@ -125,7 +131,7 @@ impl KnownTransfer {
             _ => "training.learning_rate",
         };
         let (batch, _) = self.batch;
-        let images = asked.images_per_step(batch) as f64;
+        let images = asked.images_per_step(batch).min(context.images.max(1)) as f64;
         let of_model = (parameters / self.parameters).powf(-0.35);
         let known = match context.init_from {
             InitFrom::Pretrained => self.rate_from_pretrained,
@@ -136,18 +142,4 @@ impl KnownTransfer {
         let rate: f64 = format!("{rate:.1e}").parse().unwrap_or(rate);
         Rule::new(key, rate, format!("for {million:.1} M parameters and {batch}, {start}"))
     }
-}
-
-/// Parameters of the backbone; those of a head say nothing about its rate.
-fn parameters(model: &ModelConfig) -> Result<f64, TrainError> {
-    let backbone = ModelConfig { classes: 0, ..model.clone() };
-    let side = model.patch_size();
-    Ok(Cost::of(&backbone, side, side)?.parameters as f64)
-}
-
-/// The rate of a layer over that of the next, for models with many layers that start from weights.
-fn layer_decay(context: &RecipeContext<'_>) -> Option<f64> {
-    let layers: usize = context.model.depths.iter().sum();
-    let deep = layers >= 12 && context.init_from != InitFrom::Scratch && !context.head_only;
-    deep.then(|| (0.28_f64.powf(1.0 / layers as f64) * 1000.0).round() / 1000.0)
 }

@@ -16,8 +16,8 @@ pub enum ResumeMode {
     Extended,
 }
 
-/// Settings without effect on the training: the place of a run, and what its recipe claims and why it is so.
-const WITHOUT_EFFECT: [&str; 3] = ["out", "recipe.claim", "recipe.reasons"];
+/// Settings without effect on the training, as keys of `config.toml`: the place of a run, and words about its recipe.
+pub const WITHOUT_EFFECT: [&str; 4] = ["out", "recipe.claim", "recipe.deviations", "recipe.reasons"];
 
 /// Settings that earlier versions did not record: where one is not set, nothing is known to have changed.
 const RECORDED_LATER: [&str; 1] = ["validation_checksum"];

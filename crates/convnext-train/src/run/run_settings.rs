@@ -10,12 +10,12 @@ use convnext_data::{
     TrainTransform, Transform, check_headers,
 };
 use convnext_distributed::Ranks;
-use convnext_nn::{Activations, Precision};
+use convnext_nn::{Activations, Precision, is_cpu};
 use serde::{Serialize, Serializer};
 
 use crate::error::TrainError;
 use crate::evaluation::inference::EvalLoaderConfig;
-use crate::memory::MemoryEstimate;
+use crate::memory::{MemoryEstimate, available_memory};
 use crate::recipe::length::Length;
 use crate::run::recorded::RunBeginning;
 use crate::run::run_changes::ResumeMode;
@@ -188,6 +188,17 @@ impl RunSettings {
         self.init.is_some()
     }
 
+    /// Bytes of memory that the training may take: its part of what is free on its machine, without what the cache of decoded
+    /// images will take. `None` where the system does not tell, and on other devices than the CPU, which have memory of their own.
+    pub(crate) fn free_memory(&self, device: &Device) -> Option<u64> {
+        let available = available_memory().filter(|_| is_cpu(device))?;
+        let cached = match self.cache {
+            Cache::Memory { bytes } => bytes,
+            Cache::Off | Cache::Folder(_) => 0,
+        };
+        Some((available / self.ranks.local_size() as u64).saturating_sub(cached))
+    }
+
     /// Sets the recipe's batch if it is to be found; `need` tells the memory of a batch.
     ///
     /// # Errors
@@ -205,7 +216,10 @@ impl RunSettings {
         begun
             .and_then(|begun| begun.batch_size)
             .map_or_else(
-                || MemoryEstimate::largest_batch(device, &self.ranks, need).map(|found| found.min(images)),
+                || {
+                    MemoryEstimate::largest_batch(self.free_memory(device), need)
+                        .map(|found| found.min(images))
+                },
                 Ok,
             )
             .map(Some)

@@ -221,7 +221,10 @@ impl<S: Supervision> Job for OnImages<S> {
 
     fn memory(&self) -> Result<MemoryEstimate, ConfigError> {
         let FinetuneJob { run, model, recipe, .. } = &self.job;
-        MemoryEstimate::of_finetuning(model, recipe, run.activations, run.precision)
+        match self.freezes_encoder() {
+            true => MemoryEstimate::of_linear_probe(model, recipe),
+            false => MemoryEstimate::of_finetuning(model, recipe, run.activations, run.precision),
+        }
     }
 
     fn source(&self, preprocessing: &Preprocessing) -> Result<ImageSource, TrainError> {

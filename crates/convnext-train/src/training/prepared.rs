@@ -72,7 +72,7 @@ impl<J: Job> Prepared<J> {
         let preprocessing = job.preprocessing(found);
         settings.compare_with_repeated(job.images())?;
         let mut prepared = Self::with_length(job.clone(), settings, preprocessing)?;
-        prepared.job.memory()?.check(device, &prepared.setup.ranks)?;
+        prepared.job.memory()?.check(prepared.settings.free_memory(device))?;
         prepared.remarks = said(why);
         prepared.remarks.extend(block_remarks);
         // Before steps are timed, which would end at the first file that cannot be read.
@@ -163,8 +163,10 @@ impl<J: Job> Prepared<J> {
     /// [`TrainError::Config`] when the model cannot be.
     pub(crate) fn announcement(&self, device: &Device) -> Result<String, TrainError> {
         let first = self.job.announcement(&self.length().to_string());
-        let facts =
-            [self.setup.schedule.to_string(), self.job.memory()?.beside_available(device, &self.setup.ranks)];
+        let facts = [
+            self.setup.schedule.to_string(),
+            self.job.memory()?.beside_available(self.settings.free_memory(device)),
+        ];
         let lines = [&facts[..], self.job.reasons(), &self.remarks].map(in_lines);
         Ok(format!("{first}{}", lines.concat()))
     }

@@ -2,11 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use convnext_train::WITHOUT_EFFECT;
 use serde::Serialize;
 use toml::{Table, Value};
-
-/// Settings that decide nothing: the place of a run, and words about its recipe.
-const WITHOUT_EFFECT: [&str; 4] = ["out", "recipe.claim", "recipe.deviations", "recipe.reasons"];
 
 /// A setting that is not the same in all runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

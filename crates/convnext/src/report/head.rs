@@ -3,15 +3,12 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use convnext_core::{ImageSize, ModelConfig, Preprocessing, counted};
-use convnext_train::{Best, MachineRecord, Metric, RunRecord, Summary, duration_in_words};
+use convnext_train::{BASE_IMAGES, Best, MachineRecord, Metric, RunRecord, Summary, duration_in_words};
 use maud::Markup;
 
 use super::kinds::Kind;
 use super::run_data::RunData;
 use super::whole_page;
-
-/// Images of a step that a base learning rate is meant for.
-const BASE_IMAGES: f64 = 256.0;
 
 /// Name of the model.
 pub(super) fn model(run: &RunData) -> String {

@@ -21,7 +21,7 @@ pub(super) fn render(comparison: &RunComparison) -> Result<String, ReportError> 
     };
     let body = html! {
         h2 { "Results" }
-        p.quiet { "Training loss and metrics are those of the last epoch." }
+        p.quiet { "The training loss is that of the last epoch, metrics are those of the last validation." }
         (results(comparison))
         h2 { "Curves" }
         div.charts {

@@ -52,6 +52,16 @@ pub(crate) fn open_labelled(
             advice: "label images of at least two classes".into(),
         });
     }
+    let mut empty = train.classes.0.iter().enumerate().filter(|(class, _)| !with_images.contains(class));
+    if let Some((_, first)) = empty.next() {
+        let count = 1 + empty.count();
+        log::warn!(
+            "{}: {count} of {} classes have no image to train on, the first '{first}'; number the classes from 0 on, or leave them \
+             out of classes.txt",
+            train.source,
+            train.classes.0.len(),
+        );
+    }
     match validation {
         Some(split) => {
             let validation = Labelled::open(&parts, Which::Part(split), Some(&train.classes), listing)?;

@@ -14,7 +14,7 @@ const KNOWN_IMAGES: f64 = 500.0;
 pub(super) const KNOWN_PARAMETERS: f64 = 0.4e6;
 
 /// Parameters of the backbone; those of a head say nothing about its rate.
-pub(super) fn parameters(model: &ModelConfig) -> Result<f64, TrainError> {
+pub(in crate::recipe) fn parameters(model: &ModelConfig) -> Result<f64, TrainError> {
     let backbone = ModelConfig { classes: 0, ..model.clone() };
     let side = model.patch_size();
     Ok(Cost::of(&backbone, side, side)?.parameters as f64)
@@ -60,7 +60,7 @@ pub(super) fn rate(parameters: f64, batch: usize, init_from: InitFrom) -> f64 {
 /// Factor on the learning rate from weights for few classes: at the rate of ten classes two that are hard to
 /// tell apart were not learned at all, at a fifth of it they were.
 pub(super) fn few_classes(context: &RecipeContext<'_>) -> f64 {
-    match (context.init_from, context.class_sizes.len()) {
+    match (context.init_from, sizes(context.class_sizes).count()) {
         (InitFrom::Scratch, _) | (_, 0) => 1.0,
         (_, classes) => (classes as f64 / 10.0).clamp(0.2, 1.0),
     }
@@ -80,7 +80,7 @@ pub(super) fn round(rate: f64) -> f64 {
 }
 
 /// The rate of a layer over that of the next, for models with many layers that start from weights.
-pub(super) fn layer_decay(context: &RecipeContext<'_>) -> Option<f64> {
+pub(in crate::recipe) fn layer_decay(context: &RecipeContext<'_>) -> Option<f64> {
     let layers: usize = context.model.depths.iter().sum();
     let deep = layers >= 12 && context.init_from != InitFrom::Scratch && !context.head_only;
     deep.then(|| (0.28_f64.powf(1.0 / layers as f64) * 1000.0).round() / 1000.0)
@@ -98,18 +98,24 @@ pub(super) fn drop_path(parameters: f64) -> f64 {
 /// From so many times the images of the smallest class on, classes are weighted.
 pub(super) const UNBALANCED: f64 = 2.0;
 
-/// Images of the largest class over those of the smallest; 1 without classes.
+/// Images of the classes that have any: one without says nothing about the others.
+fn sizes(class_sizes: &[usize]) -> impl Iterator<Item = f64> + Clone {
+    class_sizes.iter().filter(|&&size| size > 0).map(|&size| size as f64)
+}
+
+/// Images of the largest class over those of the smallest that has any; 1 without classes.
 pub(super) fn imbalance(class_sizes: &[usize]) -> f64 {
-    let (smallest, largest) = (class_sizes.iter().min(), class_sizes.iter().max());
-    smallest.zip(largest).map_or(1.0, |(&smallest, &largest)| largest as f64 / smallest.max(1) as f64)
+    let ordered = |a: &f64, b: &f64| a.total_cmp(b);
+    let (smallest, largest) = (sizes(class_sizes).min_by(ordered), sizes(class_sizes).max_by(ordered));
+    smallest.zip(largest).map_or(1.0, |(smallest, largest)| largest / smallest)
 }
 
 /// Kish's effective sample size over the number of images: how many images of equal weight tell as much as
 /// these with balanced class weights, as a share. The rest repeats what the few images of a small class say,
 /// which are overfitted when they are seen as often as the others.
 pub(super) fn counted_share(class_sizes: &[usize]) -> f64 {
-    let sizes = class_sizes.iter().map(|&size| size.max(1) as f64);
-    let classes = class_sizes.len() as f64;
+    let sizes = sizes(class_sizes);
+    let classes = sizes.clone().count() as f64;
     let counted = classes * classes / sizes.clone().map(|size| 1.0 / size).sum::<f64>();
     counted / sizes.sum::<f64>()
 }

@@ -1,6 +1,7 @@
 use convnext_core::find_model;
 
 use super::*;
+use crate::recipe::regularization::ClassWeights;
 
 fn value(rules: &[Rule], key: &str) -> Option<f64> {
     rules.iter().find(|rule| rule.key == key).and_then(|rule| rule.value.parse().ok())
@@ -81,7 +82,7 @@ fn few_images_are_changed_a_lot() {
         assert!(is_strong(init_from, &[10; 10]) && !is_strong(init_from, &[100; 10]));
     }
     let grey = ModelConfig { input_channels: 1, ..find_model("micro").unwrap().config() };
-    assert!(strong_augmentation(&grey).iter().all(|rule| rule.key != "augmentation.rand_augment"));
+    assert!(strong_augmentation(&grey, 200.0).iter().all(|rule| rule.key != "augmentation.rand_augment"));
 }
 
 #[test]
@@ -90,6 +91,31 @@ fn classes_are_weighted_only_where_they_are_unbalanced() {
         of("micro", InitFrom::Pretrained, sizes).iter().any(|rule| rule.key == "regularization.class_weights")
     };
     assert!(!weighs(&[100, 60]) && weighs(&[100, 50]) && !weighs(&[]));
+}
+
+#[test]
+fn a_class_without_images_changes_nothing() {
+    let rules = |sizes: &[usize]| {
+        let rules = of("micro", InitFrom::Pretrained, sizes);
+        rules.into_iter().map(|rule| (rule.key, rule.value)).collect::<Vec<_>>()
+    };
+    assert_eq!(rules(&[0, 32, 32, 32]), rules(&[32, 32, 32]));
+    assert_eq!(rules(&[0, 300, 100]), rules(&[300, 100]));
+    let weights = ClassWeights::Balanced.of(&[0, 30, 10]);
+    assert_eq!(weights[1..], ClassWeights::Balanced.of(&[30, 10]));
+}
+
+#[test]
+fn the_rate_is_for_the_batch_that_there_is() {
+    let rate = |size| {
+        let model = find_model("micro").unwrap().config();
+        let (init_from, class_sizes) = (InitFrom::Pretrained, &[48, 48][..]);
+        let context = RecipeContext { model: &model, init_from, head_only: false, images: 96, class_sizes };
+        let asked = AskedBatch { size: Some(size), ..AskedBatch::default() };
+        value(&finetuning(&context, asked).unwrap(), "training.learning_rate")
+    };
+    assert_eq!(rate(1000), rate(96));
+    assert_ne!(rate(48), rate(96));
 }
 
 #[test]

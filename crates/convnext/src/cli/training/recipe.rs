@@ -71,6 +71,15 @@ impl TrainingArguments {
                 log::warn!("--set {key} may not be used as it stands: {flag} goes before it");
             }
         }
+        // The warm-up keeps its share of the length.
+        let warm_up =
+            ["training.warmup_epochs", "training.warmup_steps"].into_iter().find(|key| given.is_set(key));
+        if let Some(key) = warm_up.filter(|_| self.length.is_given()) {
+            log::warn!(
+                "--set {key} is rescaled with the length; to keep it as it stands, give the length by --set training.epochs or \
+                 training.steps instead"
+            );
+        }
     }
 
     /// With `--quick`, makes everything small that no flag of its own decides, but for the images; `patch` is the
