@@ -39,7 +39,7 @@ pub(crate) struct Wishes {
 pub(crate) struct Decided {
     pub(crate) rule: LabelRule,
     pub(crate) classes: ClassNames,
-    /// `true` if nothing names the classes, so that their names are made of their numbers.
+    /// `true` if nothing names the classes, a model neither, so that their names are made of their numbers.
     pub(crate) unnamed: bool,
     /// A colour of each class, or none.
     pub(crate) palette: Vec<[u8; 3]>,
@@ -74,7 +74,7 @@ impl Wishes {
         if by_colour && !ids.is_empty() {
             return Err(refusal::mixed(seen));
         }
-        let unnamed = self.table.is_none() && self.known.is_none();
+        let unnamed = self.table.is_none() && self.known.is_none() && self.model.is_none();
         let table = self.table(seen, by_colour, &mut decisions)?;
         let table = without_ignored(table, &self.ignored);
         let rule = self.rule(&table, seen, by_colour, greys.is_some(), &mut decisions)?;
