@@ -14,6 +14,8 @@ pub(crate) mod mask;
 pub(crate) mod masks;
 pub(crate) mod open;
 pub(crate) mod pairs;
+pub(crate) mod palette_check;
+pub(crate) mod palettes;
 pub(crate) mod place;
 pub(crate) mod refusal;
 pub(crate) mod rule;

@@ -6,6 +6,7 @@ use crate::pixels::label_map::LabelMap;
 use crate::segmentation::class_file::read_class_file;
 use crate::segmentation::class_table::{ClassTable, TableClass};
 use crate::segmentation::known::KnownData;
+use crate::segmentation::palette_check::check_palettes;
 use crate::segmentation::refusal::{self, Refusal};
 use crate::segmentation::rule::LabelRule;
 use crate::segmentation::seen::SeenValues;
@@ -58,6 +59,7 @@ impl Wishes {
     /// # Errors
     /// [`Refusal`] with what does not fit.
     pub(crate) fn decide(&self, seen: &SeenValues) -> Result<Decided, Refusal> {
+        check_palettes(&seen.palettes, self.table.as_ref())?;
         let mut decisions = Vec::new();
         let has_colours = seen.values.keys().any(|value| matches!(value, MaskValue::Colour(_)));
         let named = self.table.as_ref().is_some_and(|(table, _)| table.has_colours());

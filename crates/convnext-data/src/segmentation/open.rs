@@ -134,12 +134,13 @@ impl Opened {
     /// # Errors
     /// [`MaskError::Masks`] when they do not fit classes.
     pub(crate) fn of(found: Found, counts: &[MaskCounts]) -> Result<Self, DataError> {
-        let decided = decide(&found, counts)?;
+        let seen = SeenValues::of(counts.iter().enumerate());
+        let decided = decide(&found, &seen)?;
         let Decided { rule, classes, unnamed, mut palette, mut decisions } = decided;
         decisions.splice(0..0, found.remarks);
         decisions.extend(outside_of_parts(&found.splits));
         if palette.is_empty() {
-            palette = palette_of_masks(&found.masks, &rule, classes.len());
+            palette = palette_of_masks(&found.masks, (&seen, &rule), classes.len());
         }
         let per_mask = counts.iter().map(|counts| class_counts(counts, &rule));
         let shared = Shared {
@@ -241,23 +242,25 @@ fn readable(found: &Found) -> Result<Vec<MaskCounts>, DataError> {
 }
 
 /// Decides what the values mean.
-fn decide(found: &Found, counts: &[MaskCounts]) -> Result<Decided, DataError> {
-    let seen = SeenValues::of(counts.iter().enumerate());
-    found.wishes.decide(&seen).map_err(|refusal| {
+fn decide(found: &Found, seen: &SeenValues) -> Result<Decided, DataError> {
+    found.wishes.decide(seen).map_err(|refusal| {
         let path = refusal.example.map_or_else(|| found.root.clone(), |at| found.masks.name(at));
         MaskError::Masks { path, found: refusal.found, advice: refusal.advice }.into()
     })
 }
 
-/// The colours of the classes in the palette of the first mask, where it has one for each.
-fn palette_of_masks(masks: &Masks, rule: &LabelRule, classes: usize) -> Vec<[u8; 3]> {
-    let Some(Ok(Mask { pixels: MaskPixels::Palette(_, colours), .. })) =
-        (masks.len() > 0).then(|| masks.read(0))
-    else {
-        return Vec::new();
-    };
+/// The colours of the classes in the palettes of the masks, where there is one for each: those of the pixels, and of classes
+/// without any what the first mask says.
+fn palette_of_masks(masks: &Masks, (seen, rule): (&SeenValues, &LabelRule), classes: usize) -> Vec<[u8; 3]> {
+    let used = seen.palettes.colours.iter().map(|(&index, &(colour, _))| (index, colour));
+    let mut first = Vec::new();
+    if !seen.palettes.colours.is_empty()
+        && let Ok(Mask { pixels: MaskPixels::Palette(_, colours), .. }) = masks.read(0)
+    {
+        first = colours;
+    }
     let mut palette = vec![None; classes];
-    for (id, colour) in (0..).zip(colours) {
+    for (id, colour) in used.chain((0..).zip(first)) {
         let label = rule.label(MaskValue::Id(id)).map(usize::from);
         if let Some(place) = label.and_then(|label| palette.get_mut(label)) {
             place.get_or_insert(colour);

@@ -28,6 +28,17 @@ pub fn colours(values: &[[u8; 3]]) -> Vec<u8> {
     Image::new(SIDE, SIDE, 3, pixels).unwrap().png()
 }
 
+/// A PNG of the indices of a palette.
+pub fn indexed(values: &[u8], palette: &[[u8; 3]]) -> Vec<u8> {
+    let indices: Vec<u8> = (0..SIDE * SIDE).map(|at| values[at * values.len() / (SIDE * SIDE)]).collect();
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, SIDE as u32, SIDE as u32);
+    encoder.set_color(png::ColorType::Indexed);
+    encoder.set_palette(palette.as_flattened().to_vec());
+    encoder.write_header().unwrap().write_image_data(&indices).unwrap();
+    bytes
+}
+
 /// Writes a file and makes its folders.
 pub fn write(root: &Path, path: &str, bytes: &[u8]) {
     let path = root.join(path);

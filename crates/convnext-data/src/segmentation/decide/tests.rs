@@ -4,7 +4,7 @@ use crate::segmentation::seen::Seen;
 fn seen(values: &[MaskValue]) -> SeenValues {
     let count = |(first, &value): (usize, &MaskValue)| (value, Seen { pixels: 10, masks: 1, first });
     let values: std::collections::BTreeMap<_, _> = values.iter().enumerate().map(count).collect();
-    SeenValues { pixels: 10 * values.len() as u64, values, others: 0 }
+    SeenValues { pixels: 10 * values.len() as u64, values, ..SeenValues::default() }
 }
 
 fn ids(ids: &[u16]) -> SeenValues {
