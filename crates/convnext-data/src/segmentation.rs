@@ -9,6 +9,7 @@ pub(crate) mod decode;
 pub(crate) mod error;
 pub(crate) mod found;
 pub(crate) mod known;
+pub(crate) mod listed_names;
 pub(crate) mod lists;
 pub(crate) mod mask;
 pub(crate) mod masks;

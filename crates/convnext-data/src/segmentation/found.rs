@@ -76,10 +76,7 @@ impl Found {
     ) -> Result<Self, DataError> {
         let wanted = |file: &str| lists::is_list(file) || TABLES.contains(&last(file));
         let beside = side_files(path, &listing, wanted)?;
-        let mut remarks = Vec::new();
-        if let Some(left_out) = lists::divide(&mut pairs, &listing, &beside)?.filter(|&count| count > 0) {
-            remarks.push(format!("{left_out} images with masks are in no list of a part and left out"));
-        }
+        let remarks = lists::divide(&mut pairs, &listing, &beside)?;
         let known = known_data(&listing, &pairs).filter(|_| layout.classes.is_none());
         let wishes = Wishes {
             table: table(layout, &listing, &beside, known.is_some())?,
