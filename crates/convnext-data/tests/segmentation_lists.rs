@@ -66,3 +66,21 @@ fn images_in_the_lists_of_two_parts_are_named_and_not_trained_on() {
         data.decisions
     );
 }
+
+#[test]
+fn lists_of_other_encodings_are_refused_and_not_left_out() {
+    let folder = images(&["0", "1", "2"]);
+    let utf16: Vec<u8> = "\u{feff}0\n1\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    write(folder.path(), "train.txt", &utf16);
+    list(&folder, "val.txt", "\u{feff}2\n");
+    let message = refused(&folder, &SegmentationLayout::default());
+    for expected in ["train.txt", "no UTF-8 text", "save it as UTF-8"] {
+        assert!(message.contains(expected), "{message}");
+    }
+    list(&folder, "train.txt", "\u{feff}0\n1\n");
+    let data = open(&folder);
+    assert_eq!(
+        (names(&data.train), names(&data.validation)),
+        (vec!["0.png".into(), "1.png".into()], vec!["2.png".into()])
+    );
+}

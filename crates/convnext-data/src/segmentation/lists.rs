@@ -30,8 +30,8 @@ pub(crate) fn is_list(path: &str) -> bool {
 /// list names are left out. Without lists nothing changes, nor where folders are parts and the lists lie at the top.
 ///
 /// # Errors
-/// [`DataError::Layout`] for lists of a part, other than that for a test, that name no image with a mask, and for a line
-/// that may mean several images.
+/// [`DataError::Layout`] for lists of a part, other than that for a test, that name no image with a mask, for a line that
+/// may mean several images, and for a list that is no UTF-8 text.
 pub(crate) fn divide(
     pairs: &mut Pairs,
     listing: &Listing,
@@ -46,7 +46,8 @@ pub(crate) fn divide(
     let mut matching: BTreeMap<Split, (bool, &str)> = BTreeMap::new();
     for path in lists.keys().filter(counts) {
         let Some(split) = Named::of(stem(last(path))).split() else { continue };
-        for word in words(&lists[path]) {
+        let text = text(listing, path, &lists[path])?;
+        for word in words(text) {
             let matches = matching.entry(split).or_insert((false, path.as_str()));
             let Some((image, has_mask)) = names.image(word, path)? else { continue };
             matches.0 |= has_mask;
@@ -63,7 +64,7 @@ pub(crate) fn divide(
     let useless =
         matching.iter().find(|(split, (matches, _))| !(*matches || has_any && **split == Split::Test));
     if let Some((_, (_, path))) = useless {
-        return Err(without_images(listing, path, &lists[*path]));
+        return Err(without_images(listing, path, text(listing, path, &lists[*path])?));
     }
     let before = pairs.pairs.len();
     let split = |image: usize| {
@@ -91,14 +92,23 @@ pub(crate) fn divide(
     Ok(left_out.into_iter().chain(several).collect())
 }
 
+/// The text of a list, without the mark that Windows puts before it.
+fn text<'a>(listing: &Listing, path: &str, list: &'a [u8]) -> Result<&'a str, DataError> {
+    let text = std::str::from_utf8(list).map_err(|_| DataError::Layout {
+        path: listing.name(path),
+        found: "it is no UTF-8 text".into(),
+        advice: "save it as UTF-8".into(),
+    })?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
 /// The first word of each line of a list.
-fn words(list: &[u8]) -> impl Iterator<Item = &str> {
-    let text = std::str::from_utf8(list).unwrap_or_default();
+fn words(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter_map(|line| line.split_whitespace().next())
 }
 
-fn without_images(listing: &Listing, path: &str, list: &[u8]) -> DataError {
-    let first = words(list).next().unwrap_or_default();
+fn without_images(listing: &Listing, path: &str, text: &str) -> DataError {
+    let first = words(text).next().unwrap_or_default();
     DataError::Layout {
         path: listing.name(path),
         found: format!(
