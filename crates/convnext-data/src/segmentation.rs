@@ -8,6 +8,7 @@ pub(crate) mod decide;
 pub(crate) mod decode;
 pub(crate) mod error;
 pub(crate) mod found;
+pub(crate) mod image_size;
 pub(crate) mod known;
 pub(crate) mod listed_names;
 pub(crate) mod lists;

@@ -127,6 +127,50 @@ fn masks_fit_images_that_are_decoded_upright() {
 }
 
 #[test]
+fn masks_fit_images_whose_turn_is_ignored() {
+    let stripes = |width, height| Image::new(width, height, 1, (0..96).map(|at| at % 2).collect()).unwrap();
+    for format in FORMATS {
+        for (mask, fits, advice) in [
+            (
+                stripes(12, 8),
+                Orientation::Ignore,
+                "without the turn in its EXIF data: turn the mask or the image's pixels, or give --ignore-orientation",
+            ),
+            (
+                stripes(8, 12),
+                Orientation::Honour,
+                "with the turn in its EXIF data: leave out --ignore-orientation",
+            ),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            for name in ["a", "b", "c"] {
+                for (kind, extension, bytes) in
+                    [("images", format, lying(format, STORED)), ("masks", "png", mask.png())]
+                {
+                    fs::create_dir_all(folder.path().join(kind)).unwrap();
+                    fs::write(folder.path().join(format!("{kind}/{name}.{extension}")), bytes).unwrap();
+                }
+            }
+            for orientation in [Orientation::Honour, Orientation::Ignore] {
+                let layout = SegmentationLayout { orientation, ..SegmentationLayout::default() };
+                match open_segmentation(folder.path(), &layout, Seed(1)) {
+                    Ok(data) => {
+                        assert_eq!((orientation, data.train.orientation()), (fits, fits), "{format}");
+                        let image =
+                            data.train.images().image(0, &Decoding::new(COLOURS, orientation)).unwrap();
+                        data.train.label_map_of(0, image.size()).unwrap();
+                    }
+                    Err(error) => {
+                        let message = error.to_string();
+                        assert!(orientation != fits && message.contains(advice), "{format}: {message}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn an_image_that_changed_its_size_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     let data = opened(folder.path(), "png", STORED, UPRIGHT).unwrap();

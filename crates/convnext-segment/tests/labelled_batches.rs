@@ -62,8 +62,7 @@ fn training_batches_are_the_same_for_any_number_of_threads() {
         ..SegmentationTransform::plain([24, 48])
     };
     let made = |threads| {
-        let source =
-            SegmentationSource::training(set.clone(), transform.clone(), plain(), Orientation::Honour);
+        let source = SegmentationSource::training(set.clone(), transform.clone(), plain());
         batches(source.unwrap(), 4, threads)
     };
     let one = made(1);
@@ -79,7 +78,7 @@ fn training_batches_are_the_same_for_any_number_of_threads() {
 fn labels_belong_to_their_pixels() {
     let (_folder, set) = set();
     let transform = SegmentationTransform::plain([32, 32]);
-    let source = SegmentationSource::training(set, transform, plain(), Orientation::Honour).unwrap();
+    let source = SegmentationSource::training(set, transform, plain()).unwrap();
     let batches = batches(source, 3, 2);
     let mut flipped = 0;
     for batch in &batches {

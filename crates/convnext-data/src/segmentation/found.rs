@@ -1,6 +1,5 @@
 //! The images and masks of a data set, before their values are looked at.
 
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,14 +16,13 @@ use crate::datasets::side_files::{SideFiles, side_files};
 use crate::error::DataError;
 use crate::instances::coco_files::{CocoFile, coco_files};
 use crate::pixels::orientation::Orientation;
-use crate::reading::format::Format;
-use crate::reading::stored_size::stored_size;
 use crate::segmentation::class_file::read_class_file;
 use crate::segmentation::class_table::ClassTable;
 use crate::segmentation::coco::open::CocoData;
 use crate::segmentation::data::SegmentationLayout;
 use crate::segmentation::decide::Wishes;
 use crate::segmentation::error::MaskError;
+use crate::segmentation::image_size::{image_size, other_size};
 use crate::segmentation::lists;
 use crate::segmentation::masks::{MaskSource, Masks};
 use crate::segmentation::pairs::{Pairs, known_data, pair};
@@ -47,6 +45,7 @@ pub(crate) struct Found {
     pub(crate) masks_alone: Vec<String>,
     /// What is to be said of how they were found.
     pub(crate) remarks: Vec<String>,
+    pub(crate) orientation: Orientation,
 }
 
 /// Files that may name the classes, in the order in which they count.
@@ -95,7 +94,8 @@ impl Found {
         let images = pairs.pairs.iter().map(|pair| pair.image).collect();
         let masks = Masks { root: root.clone(), source: MaskSource::Files(masks, images) };
         let splits = pairs.pairs.iter().map(|pair| pair.split).collect();
-        Ok(Self { root, files, masks, splits, wishes, images_alone, masks_alone, remarks })
+        let orientation = layout.orientation;
+        Ok(Self { root, files, masks, splits, wishes, images_alone, masks_alone, remarks, orientation })
     }
 
     /// Images with COCO's annotations.
@@ -124,6 +124,7 @@ impl Found {
             splits: data.splits,
             wishes,
             remarks: data.remarks,
+            orientation: layout.orientation,
         })
     }
 
@@ -134,28 +135,16 @@ impl Found {
         self.splits.retain(|_| flags.next().copied().unwrap_or(true));
     }
 
-    /// The beginning of an image, which has its size; all of a file where size or turn may stand anywhere.
-    fn header(&self, image: usize) -> Result<Vec<u8>, DataError> {
-        const HEADER: u64 = 1 << 16;
-        let mut bytes = Vec::new();
-        let read = self.files.open(image).and_then(|file| file.take(HEADER).read_to_end(&mut bytes));
-        read.map_err(|source| DataError::io("read", self.files.name(image), source))?;
-        match Format::of(&bytes) {
-            Some(Format::Jpeg | Format::WebP) => self.files.read(image),
-            _ => Ok(bytes),
-        }
-    }
-
     /// Compares the size of a mask with that of its image.
     fn check_mask(&self, at: usize, found: ImageSize) -> Result<(), DataError> {
         let image = self.masks.image(at);
-        let bytes = self.header(image)?;
-        match stored_size(&bytes, Orientation::Honour) {
-            Some(expected) if expected != found => {
-                let turned = stored_size(&bytes, Orientation::Ignore) == Some(found);
-                let (image, name) = (self.files.name(image), self.masks.name(at));
-                Err(MaskError::Size { name, found, image, expected, turned }.into())
-            }
+        match image_size(&self.files, image, self.orientation)? {
+            Some(expected) if expected != found => Err(other_size(
+                (self.masks.name(at), found),
+                (&self.files, image),
+                expected,
+                self.orientation,
+            )),
             _ => Ok(()),
         }
     }

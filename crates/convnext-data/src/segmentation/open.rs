@@ -150,6 +150,7 @@ impl Opened {
             rule: Arc::new(rule),
             classes: Arc::new(classes),
             unnamed,
+            orientation: found.orientation,
         };
         Ok(Self { root: found.root, shared, splits: found.splits, palette, decisions })
     }

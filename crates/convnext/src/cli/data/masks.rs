@@ -26,7 +26,7 @@ const PRINTED: usize = 10;
 
 pub(super) fn run(arguments: &CheckArguments, held_out: f64, quiet: bool) -> anyhow::Result<()> {
     let CheckArguments { data, masks, out, .. } = arguments;
-    let layout = masks.layout(None, Some(held_out));
+    let layout = masks.layout(None, Some(held_out), arguments.decoding.orientation());
     let bar = image_bar(quiet, 0);
     let progress = |done: usize, all: usize| {
         bar.set_length(all as u64);
@@ -51,6 +51,7 @@ fn images(arguments: &CheckArguments, masks: &SegmentationSurvey, quiet: bool) -
         threads: arguments.threads.unwrap_or(options.threads),
         thumbnails_per_class: 0,
         channels: arguments.channels.unwrap_or(options.channels),
+        orientation: arguments.decoding.orientation(),
     };
     let mut parts = Vec::new();
     if let Some(data) = &masks.data {

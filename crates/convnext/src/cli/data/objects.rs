@@ -51,6 +51,7 @@ fn images(arguments: &CheckArguments, objects: &DetectionSurvey, quiet: bool) ->
         threads: arguments.threads.unwrap_or(options.threads),
         thumbnails_per_class: 0,
         channels: arguments.channels.unwrap_or(options.channels),
+        ..options
     };
     let mut parts = Vec::new();
     if let Some(data) = &objects.data {

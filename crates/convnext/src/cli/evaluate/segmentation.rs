@@ -60,7 +60,8 @@ fn images(
     outputs: usize,
 ) -> anyhow::Result<(MeasuredPart, SegmentationSet)> {
     let model = Some(task.classes.clone()).filter(|classes| !classes.is_empty());
-    let layout = arguments.masks.layout(model.clone(), arguments.val_fraction);
+    let orientation = arguments.decoding.orientation();
+    let layout = arguments.masks.layout(model.clone(), arguments.val_fraction, orientation);
     let (part, set) = match arguments.val_fraction {
         None => {
             let asked = arguments.split.map(Split::from);
