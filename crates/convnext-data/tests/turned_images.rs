@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test helpers fail the test")]
 
+mod tiff_files;
+
 use std::fs;
 use std::path::Path;
 
@@ -13,6 +15,7 @@ use convnext_data::{
 use image::codecs::{png::PngEncoder, webp::WebPEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress};
+use tiff_files::Bands;
 
 const STORED: ImageSize = ImageSize { height: 8, width: 12 };
 const UPRIGHT: ImageSize = ImageSize { height: 12, width: 8 };
@@ -168,6 +171,68 @@ fn masks_fit_images_whose_turn_is_ignored() {
             }
         }
     }
+}
+
+/// Three greyscale images of the stored size, and as masks files of it in which the first pixel is another class.
+fn turned_pairs(turn: u8, mask: &[u8], extension: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let image = grey_png(&[9; 96], Some(turn));
+    for name in ["a", "b", "c"] {
+        for (path, bytes) in
+            [(format!("images/{name}.png"), &image[..]), (format!("masks/{name}.{extension}"), mask)]
+        {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+    }
+    folder
+}
+
+/// A PNG of one channel and the stored size, with a turn or without.
+fn grey_png(pixels: &[u8], turn: Option<u8>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = PngEncoder::new(&mut bytes);
+    if let Some(turn) = turn {
+        let mut exif = QUARTER_TURN.to_vec();
+        exif[18] = turn;
+        encoder.set_exif_metadata(exif).unwrap();
+    }
+    let [width, height] = [STORED.width, STORED.height].map(|side| side as u32);
+    encoder.write_image(pixels, width, height, ExtendedColorType::L8).unwrap();
+    bytes
+}
+
+#[test]
+fn masks_are_turned_as_their_own_files_say() {
+    let mut pixels = [0; 96];
+    pixels[0] = 1;
+    // Where the first pixel comes to lie when it is turned by half, and by a quarter.
+    for (turn, place) in [(3, (11, 7)), (6, (7, 0))] {
+        let tiff = Bands { orientation: turn.into(), ..Bands::new(STORED.width, 1) }.file(&pixels[..]);
+        for (mask, extension) in [(grey_png(&pixels, Some(turn)), "png"), (tiff, "tif")] {
+            let folder = turned_pairs(turn, &mask, extension);
+            for (orientation, (x, y)) in [(Orientation::Honour, place), (Orientation::Ignore, (0, 0))] {
+                let layout = SegmentationLayout { orientation, ..SegmentationLayout::default() };
+                let data = open_segmentation(folder.path(), &layout, Seed(1)).unwrap();
+                let map = data.train.label_map(0).unwrap();
+                assert_eq!(map.get(x, y), 1, "{extension}, turn {turn}");
+                assert_eq!(map.labels.iter().filter(|&&label| label == 1).count(), 1);
+                assert!(!data.decisions.iter().any(|said| said.contains("EXIF")), "{:?}", data.decisions);
+            }
+        }
+    }
+}
+
+#[test]
+fn images_turned_without_a_change_of_size_are_counted() {
+    let mut pixels = [0; 96];
+    pixels[0] = 1;
+    let folder = turned_pairs(3, &grey_png(&pixels, None), "png");
+    let data = open_segmentation(folder.path(), &SegmentationLayout::default(), Seed(1)).unwrap();
+    let expected = "3 images are turned by EXIF without a change of size; their masks are taken as upright";
+    assert!(data.decisions.iter().any(|said| said == expected), "{:?}", data.decisions);
+    assert_eq!(data.train.label_map(0).unwrap().get(0, 0), 1);
 }
 
 #[test]

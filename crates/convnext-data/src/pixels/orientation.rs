@@ -1,5 +1,6 @@
 //! EXIF orientation.
 
+use convnext_core::ImageSize;
 use image::{ImageDecoder, ImageResult, metadata::Orientation as Turn};
 use serde::{Deserialize, Serialize};
 
@@ -42,11 +43,24 @@ pub(crate) fn turn_of_xmp(xmp: &[u8]) -> Option<Turn> {
 
 /// Applies the orientation, so that the image is upright. (`image` turns images of up to four channels only.)
 pub(crate) fn turned(image: Image, turn: Turn) -> Image {
-    let (width, height) = (image.width(), image.height());
-    let (right, bottom) = (width - 1, height - 1);
+    if turn == Turn::NoTransforms {
+        return image;
+    }
+    let (stored, channels) = (image.size(), image.channels());
+    let ImageSize { height, width } = turned_size(stored, turn);
+    let levels: Levels = match image.levels() {
+        Levels::Eight(levels) => moved(levels, channels, stored, turn).into(),
+        Levels::Sixteen(levels, _) => moved(levels, channels, stored, turn).into(),
+    };
+    Image::from_parts(width, height, channels, levels)
+}
+
+/// The pixels of an image that is stored in this size, in the order in which they stand upright.
+pub(crate) fn moved<T: Copy>(pixels: &[T], channels: usize, stored: ImageSize, turn: Turn) -> Vec<T> {
+    let (right, bottom) = (stored.width - 1, stored.height - 1);
     // Where a pixel of the upright image is stored.
-    let stored: &dyn Fn(usize, usize) -> (usize, usize) = match turn {
-        Turn::NoTransforms => return image,
+    let place: &dyn Fn(usize, usize) -> (usize, usize) = match turn {
+        Turn::NoTransforms => return pixels.to_vec(),
         Turn::FlipHorizontal => &|x, y| (right - x, y),
         Turn::FlipVertical => &|x, y| (x, bottom - y),
         Turn::Rotate180 => &|x, y| (right - x, bottom - y),
@@ -55,24 +69,22 @@ pub(crate) fn turned(image: Image, turn: Turn) -> Image {
         Turn::Rotate90FlipH => &|x, y| (y, x),
         Turn::Rotate270FlipH => &|x, y| (right - y, bottom - x),
     };
-    let (width, height) = if lies_on_its_side(turn) { (height, width) } else { (width, height) };
-    let (channels, stored_width) = (image.channels(), image.width());
-    let places = || (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
-    let places = || places().map(|(x, y)| stored(x, y)).map(|(x, y)| y * stored_width + x);
-    let levels: Levels = match image.levels() {
-        Levels::Eight(levels) => pixels_at(levels, channels, places()).into(),
-        Levels::Sixteen(levels, _) => pixels_at(levels, channels, places()).into(),
-    };
-    Image::from_parts(width, height, channels, levels)
-}
-
-/// The pixels with these numbers.
-fn pixels_at<T: Copy>(levels: &[T], channels: usize, places: impl Iterator<Item = usize>) -> Vec<T> {
-    let mut moved = Vec::with_capacity(levels.len());
-    for place in places {
-        moved.extend_from_slice(&levels[place * channels..][..channels]);
+    let upright = turned_size(stored, turn);
+    let mut moved = Vec::with_capacity(pixels.len());
+    for (x, y) in (0..upright.height).flat_map(|y| (0..upright.width).map(move |x| (x, y))) {
+        let (x, y) = place(x, y);
+        moved.extend_from_slice(&pixels[(y * stored.width + x) * channels..][..channels]);
     }
     moved
+}
+
+/// The size of an image that is turned.
+pub(crate) fn turned_size(ImageSize { height, width }: ImageSize, turn: Turn) -> ImageSize {
+    if lies_on_its_side(turn) {
+        ImageSize { height: width, width: height }
+    } else {
+        ImageSize { height, width }
+    }
 }
 
 /// `true` if width and height change places.

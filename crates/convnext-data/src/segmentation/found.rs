@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use convnext_core::ImageSize;
+use image::metadata::Orientation as Turn;
 
 use crate::datasets::dataset::Dataset;
 use crate::datasets::files::Files;
@@ -22,7 +23,7 @@ use crate::segmentation::coco::open::CocoData;
 use crate::segmentation::data::SegmentationLayout;
 use crate::segmentation::decide::Wishes;
 use crate::segmentation::error::MaskError;
-use crate::segmentation::image_size::{image_size, other_size};
+use crate::segmentation::image_size::{other_size, stored_image};
 use crate::segmentation::lists;
 use crate::segmentation::masks::{MaskSource, Masks};
 use crate::segmentation::pairs::{Pairs, known_data, pair};
@@ -45,7 +46,6 @@ pub(crate) struct Found {
     pub(crate) masks_alone: Vec<String>,
     /// What is to be said of how they were found.
     pub(crate) remarks: Vec<String>,
-    pub(crate) orientation: Orientation,
 }
 
 /// Files that may name the classes, in the order in which they count.
@@ -92,10 +92,10 @@ impl Found {
         let files = Dataset::new(Files::Listed(Arc::new(listing)));
         let masks = files.subset(&pairs.pairs.iter().map(|pair| pair.mask).collect::<Vec<_>>());
         let images = pairs.pairs.iter().map(|pair| pair.image).collect();
-        let masks = Masks { root: root.clone(), source: MaskSource::Files(masks, images) };
-        let splits = pairs.pairs.iter().map(|pair| pair.split).collect();
         let orientation = layout.orientation;
-        Ok(Self { root, files, masks, splits, wishes, images_alone, masks_alone, remarks, orientation })
+        let masks = Masks { root: root.clone(), source: MaskSource::Files(masks, images), orientation };
+        let splits = pairs.pairs.iter().map(|pair| pair.split).collect();
+        Ok(Self { root, files, masks, splits, wishes, images_alone, masks_alone, remarks })
     }
 
     /// Images with COCO's annotations.
@@ -119,12 +119,15 @@ impl Found {
             images_alone: alone.map(|(path, _)| listing.name(path)).collect(),
             masks_alone: Vec::new(),
             root: listing.name(""),
-            masks: Masks { root: listing.name(""), source: MaskSource::Coco(data.images) },
+            masks: Masks {
+                root: listing.name(""),
+                source: MaskSource::Coco(data.images),
+                orientation: layout.orientation,
+            },
             files: Dataset::new(Files::Listed(Arc::new(listing))),
             splits: data.splits,
             wishes,
             remarks: data.remarks,
-            orientation: layout.orientation,
         })
     }
 
@@ -135,18 +138,21 @@ impl Found {
         self.splits.retain(|_| flags.next().copied().unwrap_or(true));
     }
 
-    /// Compares the size of a mask with that of its image.
-    fn check_mask(&self, at: usize, found: ImageSize) -> Result<(), DataError> {
-        let image = self.masks.image(at);
-        match image_size(&self.files, image, self.orientation)? {
-            Some(expected) if expected != found => Err(other_size(
+    /// Compares the size of a mask with that of its image. `true` if the image is turned and has its size all the same.
+    fn check_mask(&self, at: usize, found: ImageSize) -> Result<bool, DataError> {
+        let (image, orientation) = (self.masks.image(at), self.masks.orientation);
+        let Some(stored) = stored_image(&self.files, image)? else { return Ok(false) };
+        let expected = stored.size_with(orientation);
+        if expected != found {
+            return Err(other_size(
                 (self.masks.name(at), found),
                 (&self.files, image),
                 expected,
-                self.orientation,
-            )),
-            _ => Ok(()),
+                orientation,
+            ));
         }
+        let is_turned = orientation == Orientation::Honour && stored.turn != Turn::NoTransforms;
+        Ok(is_turned && stored.size == expected)
     }
 
     /// Counts the values of every mask, and compares its size with that of its image. Results are in the order of masks.
@@ -154,12 +160,11 @@ impl Found {
         let by_colour = self.wishes.by_colour();
         let look = |at: usize| {
             let drawn = self.masks.drawn_size(at);
-            drawn.map_or(Ok(()), |size| self.check_mask(at, size))?;
+            let is_turned = drawn.map_or(Ok(false), |size| self.check_mask(at, size))?;
             let mask = self.masks.read(at)?;
-            if drawn.is_none() {
-                self.check_mask(at, mask.size)?;
-            }
-            Ok(MaskCounts::of(&mask, by_colour))
+            let is_turned = if drawn.is_none() { self.check_mask(at, mask.size)? } else { is_turned };
+            let turned_alone = is_turned && mask.turn == Turn::NoTransforms;
+            Ok(MaskCounts { turned_alone, ..MaskCounts::of(&mask, by_colour) })
         };
         in_parallel(self.masks.len(), look, progress)
     }

@@ -8,16 +8,12 @@ use crate::datasets::dataset::Dataset;
 use crate::error::DataError;
 use crate::pixels::orientation::Orientation;
 use crate::reading::format::Format;
-use crate::reading::stored_size::stored_size;
+use crate::reading::stored_size::{StoredImage, from_beginning};
 use crate::segmentation::error::MaskError;
 
-/// Height and width of an image as it is decoded with this orientation, without decoding it; `None` where that cannot be.
-pub(crate) fn image_size(
-    images: &Dataset,
-    image: usize,
-    orientation: Orientation,
-) -> Result<Option<ImageSize>, DataError> {
-    Ok(stored_size(&header(images, image)?, orientation))
+/// Size and turn of an image without decoding it; `None` where that cannot be.
+pub(crate) fn stored_image(images: &Dataset, image: usize) -> Result<Option<StoredImage>, DataError> {
+    Ok(from_beginning(&header(images, image)?))
 }
 
 /// The error of a mask of this name and size, which is not that of its image. It says so where the other treatment of EXIF
@@ -32,7 +28,8 @@ pub(crate) fn other_size(
         Orientation::Honour => Orientation::Ignore,
         Orientation::Ignore => Orientation::Honour,
     };
-    let fits = image_size(images, image, other).ok().flatten() == Some(found);
+    let stored = stored_image(images, image).ok().flatten();
+    let fits = stored.is_some_and(|stored| stored.size_with(other) == found);
     let image = images.name(image);
     MaskError::Size { name, found, image, expected, fits: fits.then_some(other) }.into()
 }

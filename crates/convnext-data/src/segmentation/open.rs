@@ -142,6 +142,8 @@ impl Opened {
         if palette.is_empty() {
             palette = palette_of_masks(&found.masks, (&seen, &rule), classes.len());
         }
+        let orientation = found.masks.orientation;
+        decisions.extend(turned_alone(counts));
         let per_mask = counts.iter().map(|counts| class_counts(counts, &rule));
         let shared = Shared {
             files: found.files,
@@ -150,7 +152,7 @@ impl Opened {
             rule: Arc::new(rule),
             classes: Arc::new(classes),
             unnamed,
-            orientation: found.orientation,
+            orientation,
         };
         Ok(Self { root: found.root, shared, splits: found.splits, palette, decisions })
     }
@@ -223,6 +225,15 @@ fn outside_of_parts(splits: &[Option<Split>]) -> Option<String> {
     let images = counted(outside, "image with a mask lies", "images with masks lie");
     (outside > 0 && outside < splits.len())
         .then(|| format!("{images} outside of the parts for training, validation and test: left out"))
+}
+
+/// What is said of images that EXIF turns to the size that they have: their masks may be of either.
+fn turned_alone(counts: &[MaskCounts]) -> Option<String> {
+    let turned = counts.iter().filter(|mask| mask.turned_alone).count();
+    let images = counted(turned, "image is", "images are");
+    (turned > 0).then(|| {
+        format!("{images} turned by EXIF without a change of size; their masks are taken as upright")
+    })
 }
 
 /// The counts of all masks, or the error that names those that cannot be used.

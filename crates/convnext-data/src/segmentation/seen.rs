@@ -23,6 +23,8 @@ pub(crate) struct MaskCounts {
     pub(crate) others: u64,
     /// The colours of the values, where these are indices of a palette.
     pub(crate) palette: IndexColours,
+    /// The image is turned by EXIF to the size that it has, and the mask says nothing of a turn.
+    pub(crate) turned_alone: bool,
 }
 
 impl MaskCounts {
@@ -46,7 +48,7 @@ impl MaskCounts {
             MaskPixels::Palette(_, colours) => used(colours, &values),
             _ => IndexColours::new(),
         };
-        Self { size: mask.size, kind, values, others, palette }
+        Self { size: mask.size, kind, values, others, palette, turned_alone: false }
     }
 }
 

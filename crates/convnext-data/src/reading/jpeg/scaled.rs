@@ -36,6 +36,11 @@ impl<'a> ScaledJpeg<'a> {
         Some(Self { jpeg, turn })
     }
 
+    /// The turn by which it is decoded.
+    pub(crate) fn turn(&self) -> Turn {
+        self.turn
+    }
+
     /// Width and height in pixels of the image as [`crate::decode`] gives it.
     pub(crate) fn size(&self) -> (usize, usize) {
         let (width, height) = (self.jpeg.width, self.jpeg.height);
