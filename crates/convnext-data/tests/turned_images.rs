@@ -235,6 +235,40 @@ fn images_turned_without_a_change_of_size_are_counted() {
     assert_eq!(data.train.label_map(0).unwrap().get(0, 0), 1);
 }
 
+/// What the size of an image depends on may stand behind its pixels.
+#[test]
+fn masks_of_another_size_than_a_tiff_or_gif_image_are_refused() {
+    let tiff = |orientation| {
+        let bands = Bands { orientation, colours: true, ..Bands::new(160, 3) };
+        bands.file(&vec![9_u8; 160 * 240 * 3])
+    };
+    assert!(tiff(1).len() > 1 << 16);
+    let gif =
+        b"GIF89a\x02\0\x03\0\x80\0\0\0\0\0\xFF\xFF\xFF,\0\0\0\0\x02\0\x03\0\0\x02\x02\x44\x01\0;".to_vec();
+    for (image, extension, (width, height)) in
+        [(tiff(1), "tif", (160, 240)), (tiff(6), "tif", (240, 160)), (gif, "gif", (2, 3))]
+    {
+        for (mask_width, fits) in [(width, true), (width + 1, false)] {
+            let folder = tempfile::tempdir().unwrap();
+            let pixels = (0..mask_width * height).map(|at| (at % 2) as u8).collect();
+            let mask = Image::new(mask_width, height, 1, pixels).unwrap().png();
+            for name in ["a", "b", "c"] {
+                for (kind, extension, bytes) in [("images", extension, &image), ("masks", "png", &mask)] {
+                    fs::create_dir_all(folder.path().join(kind)).unwrap();
+                    fs::write(folder.path().join(format!("{kind}/{name}.{extension}")), bytes).unwrap();
+                }
+            }
+            let opened = open_segmentation(folder.path(), &SegmentationLayout::default(), Seed(1));
+            let refused = opened.err().map(|error| error.to_string());
+            let names_size = refused.as_ref().is_some_and(|why| {
+                why.contains(&format!("it is {height} x {mask_width} px but its image"))
+                    && why.contains(&format!("is {height} x {width} px"))
+            });
+            assert_eq!((refused.is_none(), names_size), (fits, !fits), "{extension}: {refused:?}");
+        }
+    }
+}
+
 #[test]
 fn an_image_that_changed_its_size_is_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();

@@ -10,7 +10,7 @@ use crate::pixels::orientation::{Orientation, stored_turn, turned_size};
 use crate::reading::caught::caught;
 use crate::reading::format::Format;
 use crate::reading::jpeg::scaled::ScaledJpeg;
-use crate::reading::tiff_file;
+use crate::reading::{gif, tiff_file};
 
 /// An image as it lies in its file.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,7 +33,7 @@ impl StoredImage {
 /// Height and width of an image as it is decoded with this orientation, from the beginning of its file; `None` where that does
 /// not tell.
 pub(crate) fn stored_size(bytes: &[u8], orientation: Orientation) -> Option<ImageSize> {
-    Some(from_beginning(bytes)?.size_with(orientation))
+    Some(stored_image(bytes)?.size_with(orientation))
 }
 
 /// Size and turn of an image, from all of its file; `None` where nothing short of decoding tells.
@@ -43,12 +43,16 @@ pub(crate) fn stored_in_file(bytes: &[u8]) -> Option<StoredImage> {
             let (size, turn) = caught(|| tiff_file::size_and_turn(bytes)).flatten()?;
             Some(StoredImage { size, turn })
         }
-        _ => from_beginning(bytes),
+        Format::Gif => {
+            let size = caught(|| gif::size_of(bytes)).flatten()?;
+            Some(StoredImage { size, turn: Turn::NoTransforms })
+        }
+        _ => stored_image(bytes),
     }
 }
 
-/// Size and turn of an image, from the beginning of its file; `None` where that does not tell.
-pub(crate) fn from_beginning(bytes: &[u8]) -> Option<StoredImage> {
+/// Size and turn of an image, from the beginning of its file.
+fn stored_image(bytes: &[u8]) -> Option<StoredImage> {
     let format = match Format::of(bytes)? {
         Format::Jpeg => {
             let jpeg = ScaledJpeg::read(bytes, Orientation::Honour)?;

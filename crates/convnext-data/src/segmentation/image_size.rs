@@ -8,12 +8,12 @@ use crate::datasets::dataset::Dataset;
 use crate::error::DataError;
 use crate::pixels::orientation::Orientation;
 use crate::reading::format::Format;
-use crate::reading::stored_size::{StoredImage, from_beginning};
+use crate::reading::stored_size::{StoredImage, stored_in_file};
 use crate::segmentation::error::MaskError;
 
 /// Size and turn of an image without decoding it; `None` where that cannot be.
 pub(crate) fn stored_image(images: &Dataset, image: usize) -> Result<Option<StoredImage>, DataError> {
-    Ok(from_beginning(&header(images, image)?))
+    Ok(stored_in_file(&header(images, image)?))
 }
 
 /// The error of a mask of this name and size, which is not that of its image. It says so where the other treatment of EXIF
@@ -41,7 +41,7 @@ fn header(images: &Dataset, image: usize) -> Result<Vec<u8>, DataError> {
     let read = images.open(image).and_then(|file| file.take(HEADER).read_to_end(&mut bytes));
     read.map_err(|source| DataError::io("read", images.name(image), source))?;
     match Format::of(&bytes) {
-        Some(Format::Jpeg | Format::WebP) => images.read(image),
+        Some(Format::Jpeg | Format::WebP | Format::Tiff | Format::Gif) => images.read(image),
         _ => Ok(bytes),
     }
 }
