@@ -74,8 +74,6 @@ pub struct SegmentationPart {
     pub source: String,
     /// The images and their label maps.
     pub images: SegmentationSet,
-    /// Red, green and blue of each class; empty where the data says nothing of them.
-    pub palette: Vec<[u8; 3]>,
     /// What was decided about the masks, in words.
     pub decisions: Vec<String>,
 }

@@ -96,7 +96,6 @@ pub fn open_segmentation_part(
         split,
         source: opened.source(split),
         images: SegmentationSet::new(&opened.shared, &members),
-        palette: opened.palette,
         decisions: opened.decisions,
     })
 }

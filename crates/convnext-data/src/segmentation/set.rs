@@ -142,6 +142,13 @@ impl SegmentationSet {
         self.sums(|pixels| u64::from(pixels > 0))
     }
 
+    /// The number of pixels that are ignored, in per cent of all.
+    pub fn ignored_percent(&self) -> f64 {
+        let ignored = self.ignored_pixels();
+        let all = self.pixels_per_class().iter().sum::<u64>() + ignored;
+        100.0 * ignored as f64 / all.max(1) as f64
+    }
+
     /// The number of pixels that are ignored.
     pub fn ignored_pixels(&self) -> u64 {
         let ignored = |member: &u32| {

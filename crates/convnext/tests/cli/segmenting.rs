@@ -49,7 +49,13 @@ fn a_network_is_trained_measured_and_used() {
         let other = bench.json(&format!("{evaluate} {mode} --json"));
         assert!(other["miou"].as_f64().unwrap() > 0.5, "{mode}: {other}");
     }
-    bench.succeed(&format!("{evaluate} --html page.html"));
+    let shown = bench.run(&format!("{evaluate} --html page.html")).success();
+    for said in
+        ["masks: 2 classes of the model", "masks: ignored: 255 (", "% of the pixels measured on are ignored"]
+    {
+        assert!(String::from_utf8_lossy(&shown.get_output().stderr).contains(said), "{said}: {shown}");
+    }
+    bench.run(&format!("{evaluate} -q")).success().stderr("");
     assert!(bench.read_text("page.html").contains("Confusion"));
 
     let image = "streets/images/val/01.png";
