@@ -173,3 +173,23 @@ fn what_does_not_fit_masks_is_refused() {
         ],
     );
 }
+
+#[test]
+fn classes_without_training_pixels_and_a_validation_without_labels_are_told() {
+    let bench = streets();
+    let mask = |number: u32, value: &dyn Fn(u32) -> u8| {
+        let mask = image::GrayImage::from_fn(70 + number, 66, |x, _| image::Luma([value(x)]));
+        bench.write(&format!("streets/annotations/val/{number:02}.png"), super::streets::png(&mask.into()));
+    };
+    let plan = || bench.succeed(&format!("{TRAIN} --labelled-images 3 --batch-size 2 --dry-run --out run"));
+    assert!(!plan().contains("has no pixel"));
+    mask(0, &|x| if x < 9 { 2 } else { 1 });
+    let said = plan();
+    assert!(
+        said.contains("masks: train has no pixel of class_2") && !said.contains("nothing can be measured"),
+        "{said}"
+    );
+    (0..2).for_each(|number| mask(number, &|_| 255));
+    let said = plan();
+    assert!(said.contains("masks: validation has no pixel with a class"), "{said}");
+}

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use anyhow::bail;
 use convnext::core::{Seed, counted};
-use convnext::data::{SegmentationSurvey, Survey, SurveyOptions, SurveyedLabels, survey, survey_masks};
+use convnext::data::{SegmentationSurvey, Survey, SurveyOptions, survey, survey_masks};
 use convnext::write_mask_sheet;
 use serde::Serialize;
 
 use super::arguments::CheckArguments;
+use crate::cli::absent::{PRINTED, absent, first};
 use crate::cli::output::{counted_in_thousands, print_json, print_text, table};
 use crate::cli::progress::image_bar;
 
@@ -20,9 +21,6 @@ struct Checked<'a> {
     /// Of the images; `null` where the masks are refused.
     found: Option<&'a Survey>,
 }
-
-/// Findings of a kind that are printed; the page has more.
-const PRINTED: usize = 10;
 
 pub(super) fn run(arguments: &CheckArguments, held_out: f64, quiet: bool) -> anyhow::Result<()> {
     let CheckArguments { data, masks, out, .. } = arguments;
@@ -86,19 +84,17 @@ fn described(masks: &SegmentationSurvey, found: Option<&Survey>) -> String {
         lines.push(format!("{}: {images}{source}, {ignored} of the pixels ignored", part.name));
     }
     lines.extend(masks.decisions.clone());
-    lines.extend(masks.parts.first().and_then(|train| absent(train, &masks.classes)));
+    lines.extend(
+        masks
+            .parts
+            .first()
+            .and_then(|train| absent((train.name, "pixel"), &train.pixels_per_class, &masks.classes)),
+    );
     lines.extend(mask_lines(masks));
     if let Some(found) = found {
         lines.extend(image_lines(found));
     }
     lines.join("\n")
-}
-
-/// The classes that a part has no pixel of.
-fn absent(part: &SurveyedLabels, classes: &[String]) -> Option<String> {
-    let names = part.pixels_per_class.iter().zip(classes).filter(|(pixels, _)| **pixels == 0);
-    let names: Vec<String> = names.map(|(_, name)| name.clone()).collect();
-    (!names.is_empty()).then(|| format!("{} has no pixel of {}", part.name, first(&names)))
 }
 
 /// Kinds, sizes, values, and what is wrong.
@@ -131,15 +127,6 @@ fn mask_lines(masks: &SegmentationSurvey) -> Vec<String> {
     lines.extend(masks.unusable.iter().map(|file| format!("cannot be used: {}: {}", file.name, file.why)));
     lines.extend(masks.refusal.clone());
     lines
-}
-
-/// The first of some names.
-pub(super) fn first(names: &[String]) -> String {
-    let mut shown = names[..names.len().min(PRINTED)].join(", ");
-    if names.len() > PRINTED {
-        shown.push_str(", ...");
-    }
-    shown
 }
 
 /// What is wrong with images.

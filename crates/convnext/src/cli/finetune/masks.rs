@@ -13,6 +13,7 @@ use convnext::train::{InitFrom, RecipeContext, SupervisedRecipe, read_metadata};
 use super::arguments::FinetuneArguments;
 use super::finished::{FinishedTraining, same_part};
 use super::share::check_share_is_used;
+use crate::cli::absent::absent;
 use crate::cli::parts::MeasuredPart;
 use crate::cli::plan::print_plan;
 use crate::cli::shared::SharedMachine;
@@ -134,7 +135,19 @@ fn open(arguments: &FinetuneArguments, labels: &MaskSubset) -> anyhow::Result<Se
     if let Some(fraction) = labels.fraction {
         images.train = images.train.choose_fraction(fraction, seed)?;
     }
+    let lacking = lacking(&images);
+    images.decisions.extend(lacking);
     Ok(images)
+}
+
+/// What the images that were chosen have nothing of.
+fn lacking(images: &SegmentationData) -> Vec<String> {
+    let SegmentationData { train, validation, classes, .. } = images;
+    let absent = absent(("train", "pixel"), &train.pixels_per_class(), &classes.0);
+    let unmeasured = validation.pixels_per_class().iter().all(|&pixels| pixels == 0);
+    let unmeasured = unmeasured
+        .then(|| "validation has no pixel with a class, so nothing can be measured on it".to_owned());
+    absent.into_iter().chain(unmeasured).collect()
 }
 
 /// Refuses flags that are about classes of whole images.
