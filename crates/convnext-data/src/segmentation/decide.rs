@@ -13,7 +13,7 @@ use crate::segmentation::seen::SeenValues;
 use crate::segmentation::table_numbers::with_numbers;
 use crate::segmentation::value::MaskValue;
 
-/// Value that borders of objects have by convention, and no class.
+/// Value that borders of objects have by convention, and no class, unless there are higher numbers.
 const BORDER: u16 = 255;
 
 /// Numbers without gaps up to this one are levels rather than classes where most pixels are 0 or 255.
@@ -77,8 +77,7 @@ impl Wishes {
             return Err(refusal::mixed(seen));
         }
         let unnamed = self.table.is_none() && self.known.is_none() && self.model.is_none();
-        let table = self.table(seen, by_colour, &mut decisions)?;
-        let table = without_ignored(table, &self.ignored);
+        let table = self.table(seen, by_colour, &mut decisions)?.without_ignored(&self.ignored);
         let rule = self.rule(&table, seen, by_colour, greys.is_some(), &mut decisions)?;
         match table.classes.len() {
             0 | 1 => Err(refusal::too_few(&table.names(), seen)),
@@ -186,7 +185,9 @@ impl Wishes {
             ));
             return Ok(of_numbers([("background".to_owned(), 0), ("foreground".to_owned(), BORDER)]));
         }
-        let classes: Vec<u16> = ids.into_iter().filter(|&id| id != BORDER && id >= first).collect();
+        let goes_on = ids.last().is_some_and(|&last| last > BORDER);
+        let is_class = |&id: &u16| (id != BORDER || goes_on) && id >= first;
+        let classes: Vec<u16> = ids.into_iter().filter(is_class).collect();
         let Some(&last) = classes.last() else {
             return Err(refusal::too_few(&ClassNames::default(), seen));
         };
@@ -197,6 +198,11 @@ impl Wishes {
             "{} by the numbers that the masks hold, {first} to {last}",
             counted(all.len(), "class", "classes")
         ));
+        if classes.contains(&BORDER) {
+            decisions.push(format!(
+                "{BORDER} is a class, because there are higher numbers; --ignore-index {BORDER} ignores it"
+            ));
+        }
         if !absent.is_empty() {
             let hint = if absent == [0] { "; if classes begin at 1, say --reduce-zero-label" } else { "" };
             decisions.push(format!("no pixel has the number {}{hint}", refusal::listed(&absent)));
@@ -274,20 +280,6 @@ fn of_model(model: &ClassNames, ids: &[u16], first: u16) -> ClassTable {
         if is_black_and_white { at * BORDER } else { told(name).unwrap_or(at + first) }
     };
     of_numbers((0..).zip(&model.0).map(|class| (class.1.clone(), number(class))))
-}
-
-/// The table without classes that have nothing but ignored numbers.
-fn without_ignored(mut table: ClassTable, ignored: &[u16]) -> ClassTable {
-    for class in &mut table.classes {
-        let had = class.ids.len();
-        class.ids.retain(|id| !ignored.contains(id));
-        if had > 0 && class.ids.is_empty() {
-            class.colours.clear();
-            class.name.clear();
-        }
-    }
-    table.classes.retain(|class| !class.name.is_empty());
-    table
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ use crate::segmentation::value::MaskValue;
 ///
 /// All masks are read once. Their values are numbers of classes, or colours where a table names these. Without a table
 /// and of no known data set, there is a class for each number, and masks of 0 and 255 have two. 255 is ignored where it
-/// is no class. [`SegmentationData::decisions`] says what was decided.
+/// is no class: where no table has it, and no number is higher. [`SegmentationData::decisions`] says what was decided.
 ///
 /// # Errors
 /// [`DataError`] when there are no pairs, a mask cannot be read or has another size than its image

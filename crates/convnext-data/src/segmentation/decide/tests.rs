@@ -49,6 +49,26 @@ fn numbers_are_classes_in_order() {
 }
 
 #[test]
+fn numbers_above_255_make_it_a_class() {
+    let all: Vec<u16> = (0..300).collect();
+    let decided = Wishes::default().decide(&ids(&all)).unwrap();
+    assert_eq!(
+        (decided.classes.len(), labels(&decided, &[254, 255, 299])),
+        (300, vec![Some(254), Some(255), Some(299)])
+    );
+    let said = |words: &str| decided.decisions.iter().any(|said| said.contains(words));
+    assert!(said("255 is a class") && !said("no pixel has the number"), "{:?}", decided.decisions);
+    let ignored = Wishes { ignored: vec![255], ..Wishes::default() }.decide(&ids(&all)).unwrap();
+    assert_eq!(
+        (ignored.classes.len(), labels(&ignored, &[254, 255, 256])),
+        (299, vec![Some(254), None, Some(255)])
+    );
+    let to_254: Vec<u16> = (0..256).collect();
+    let decided = Wishes::default().decide(&ids(&to_254)).unwrap();
+    assert_eq!((decided.classes.len(), labels(&decided, &[255])), (255, vec![None]));
+}
+
+#[test]
 fn black_and_white_masks_have_two_classes() {
     let decided = Wishes::default().decide(&ids(&[0, 255])).unwrap();
     assert_eq!(decided.classes.0, ["background", "foreground"]);
