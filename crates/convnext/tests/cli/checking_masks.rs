@@ -139,3 +139,18 @@ fn a_check_ignores_a_turn_where_it_is_told_to() {
         )],
     );
 }
+
+#[test]
+fn a_check_decides_on_nothing_where_no_mask_can_be_used() {
+    let bench = street();
+    for (part, count) in [("train", 4), ("val", 2)] {
+        for number in 0..count {
+            bench.write(&format!("street/annotations/{part}/{part}{number}.png"), "no image");
+        }
+    }
+    bench
+        .run("data check street --task segment")
+        .code(1)
+        .stdout(contains("train0.png").and(contains("leave 0 class").or(contains("values:")).not()))
+        .stderr(contains("6 of 6 masks cannot be used").and(contains("do not say which class").not()));
+}

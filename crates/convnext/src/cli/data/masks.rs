@@ -99,6 +99,25 @@ fn described(masks: &SegmentationSurvey, found: Option<&Survey>) -> String {
 
 /// Kinds, sizes, values, and what is wrong.
 fn mask_lines(masks: &SegmentationSurvey) -> Vec<String> {
+    let mut lines = if masks.kinds.is_empty() { Vec::new() } else { value_lines(masks) };
+    for (names, [one, many], partner) in
+        [(&masks.images_alone, ["image", "images"], "mask"), (&masks.masks_alone, ["mask", "masks"], "image")]
+    {
+        if !names.is_empty() {
+            lines.push(format!(
+                "{} without {partner}, left out: {}",
+                counted(names.len(), one, many),
+                first(names)
+            ));
+        }
+    }
+    lines.extend(masks.unusable.iter().map(|file| format!("cannot be used: {}: {}", file.name, file.why)));
+    lines.extend(masks.refusal.clone());
+    lines
+}
+
+/// Kinds, sizes and values of the masks that can be used.
+fn value_lines(masks: &SegmentationSurvey) -> Vec<String> {
     let kinds = masks.kinds.iter().map(|(kind, count)| format!("{count} {kind}"));
     let mut lines = vec![format!("masks: {}", kinds.collect::<Vec<_>>().join(", "))];
     if let Some([small, large]) = masks.sizes {
@@ -113,19 +132,6 @@ fn mask_lines(masks: &SegmentationSurvey) -> Vec<String> {
     let more = masks.values.len().saturating_sub(values.len());
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     lines.push(format!("values: {}{more}", values.join(", ")));
-    for (names, [one, many], partner) in
-        [(&masks.images_alone, ["image", "images"], "mask"), (&masks.masks_alone, ["mask", "masks"], "image")]
-    {
-        if !names.is_empty() {
-            lines.push(format!(
-                "{} without {partner}, left out: {}",
-                counted(names.len(), one, many),
-                first(names)
-            ));
-        }
-    }
-    lines.extend(masks.unusable.iter().map(|file| format!("cannot be used: {}: {}", file.name, file.why)));
-    lines.extend(masks.refusal.clone());
     lines
 }
 
