@@ -112,9 +112,9 @@ impl Segmenter {
     /// Sets windows, scales and mirror images, one look at the whole image otherwise.
     ///
     /// # Errors
-    /// [`TrainError::Config`] for an option out of its range.
+    /// [`TrainError::Config`] for an option out of its range, or windows smaller than the network takes.
     pub fn with_options(self, options: InferenceOptions) -> Result<Self, TrainError> {
-        options.validate()?;
+        options.validate_for(self.model.config())?;
         Ok(Self { options, ..self })
     }
 
