@@ -29,7 +29,8 @@ impl SegmentationSource {
         preprocessing: Preprocessing,
     ) -> Result<Self, DataError> {
         preprocessing.validate()?;
-        transform.validate(preprocessing.channels())?;
+        transform.validate()?;
+        transform.check_channels(preprocessing.channels())?;
         let decoding = Decoding::of(&preprocessing, set.orientation());
         Ok(Self { set, preprocessing, transform, decoding })
     }

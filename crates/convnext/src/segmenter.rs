@@ -124,8 +124,7 @@ impl Segmenter {
     /// [`TrainError::Config`] for sides out of their range.
     pub fn with_resize(self, rule: ResizeRule) -> Result<Self, TrainError> {
         rule.validate()?;
-        let preprocessing = Preprocessing { geometry: rule.geometry(1), ..self.preprocessing };
-        Ok(Self { preprocessing, ..self })
+        Ok(Self { preprocessing: self.preprocessing.resized_by(rule, 1), ..self })
     }
 
     /// Replaces the class names, given in the order of the logits.
