@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use convnext_core::ImageSize;
 use image::metadata::Orientation as Turn;
 
-use crate::pixels::orientation::{moved, turned_size};
+use crate::pixels::orientation::turned_size;
+use crate::pixels::turned::moved;
 use crate::segmentation::value::MaskValue;
 
 /// The pixels of a mask file.
