@@ -37,6 +37,23 @@ pub enum ConfigError {
         /// The values allowed, as text.
         expected: &'static str,
     },
+    /// A crop or a scale leaves fewer pixels than a network takes.
+    #[error(
+        "{setting} {value} leaves {height}x{width} pixels, and the network needs at least {minimum} along each side; choose a \
+         larger {setting}"
+    )]
+    TooLittleLeft {
+        /// Name of the setting.
+        setting: &'static str,
+        /// Its value.
+        value: f64,
+        /// Height that it leaves.
+        height: usize,
+        /// Width that it leaves.
+        width: usize,
+        /// Pixels that the network needs along each side.
+        minimum: usize,
+    },
     /// An image side is not a multiple of the patch, which FCMAE needs.
     #[error(
         "image size {height}x{width} is not a multiple of the patch of {patch} pixels \

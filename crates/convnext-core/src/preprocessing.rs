@@ -6,6 +6,7 @@ use crate::error::ConfigError;
 use crate::geometry::Geometry;
 use crate::image_size::ImageSize;
 use crate::interpolation::Interpolation;
+use crate::resize_rule::ResizeRule;
 use crate::stored_preprocessing::StoredPreprocessing;
 use crate::value_range::ValueRange;
 
@@ -128,6 +129,12 @@ impl Preprocessing {
             return self;
         }
         Self { geometry: Geometry::official(image_size), ..self }
+    }
+
+    /// The same with images resized by a rule, both sides padded to a multiple of `pad` pixels.
+    #[must_use]
+    pub fn resized_by(self, rule: ResizeRule, pad: usize) -> Self {
+        Self { geometry: rule.geometry(pad), ..self }
     }
 
     /// Checks every value against its range.

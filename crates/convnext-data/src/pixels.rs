@@ -10,3 +10,4 @@ pub(crate) mod palette;
 pub(crate) mod resample;
 pub(crate) mod shown_pixel;
 pub(crate) mod shrink;
+pub(crate) mod turned;

@@ -2,52 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test helpers fail the test")]
 
+mod mask_folders;
+
 use std::fs::{self, File};
-use std::path::Path;
 
 use convnext_core::Seed;
 use convnext_data::{
-    Image, LabelMap, MaskValue, SegmentationData, SegmentationLayout, Split, open_segmentation,
-    open_segmentation_part, survey_masks,
+    Image, LabelMap, MaskValue, SegmentationLayout, Split, open_segmentation, open_segmentation_part,
+    survey_masks,
 };
 use tempfile::TempDir;
 
-const SIDE: usize = 8;
-
-/// A PNG of one channel.
-fn grey(values: &[u8]) -> Vec<u8> {
-    let pixels = (0..SIDE * SIDE).map(|at| values[at * values.len() / (SIDE * SIDE)]).collect();
-    Image::new(SIDE, SIDE, 1, pixels).unwrap().png()
-}
-
-fn colours(values: &[[u8; 3]]) -> Vec<u8> {
-    let pixels = (0..SIDE * SIDE).flat_map(|at| values[at * values.len() / (SIDE * SIDE)]).collect();
-    Image::new(SIDE, SIDE, 3, pixels).unwrap().png()
-}
-
-fn write(root: &Path, path: &str, bytes: &[u8]) {
-    let path = root.join(path);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, bytes).unwrap();
-}
-
-/// Images and masks at these paths.
-fn folder(pairs: &[(&str, &str, Vec<u8>)]) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for (image, mask, bytes) in pairs {
-        write(folder.path(), image, &grey(&[9]));
-        write(folder.path(), mask, bytes);
-    }
-    folder
-}
-
-fn open(folder: &TempDir) -> SegmentationData {
-    open_segmentation(folder.path(), &SegmentationLayout::default(), Seed(1)).unwrap()
-}
-
-fn refused(folder: &TempDir, layout: &SegmentationLayout) -> String {
-    open_segmentation(folder.path(), layout, Seed(1)).unwrap_err().to_string()
-}
+use mask_folders::{SIDE, colours, folder, grey, open, refused, write};
 
 fn camvid() -> TempDir {
     folder(&[

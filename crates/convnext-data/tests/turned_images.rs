@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test helpers fail the test")]
 
+mod tiff_files;
+
 use std::fs;
 use std::path::Path;
 
@@ -13,6 +15,7 @@ use convnext_data::{
 use image::codecs::{png::PngEncoder, webp::WebPEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress};
+use tiff_files::Bands;
 
 const STORED: ImageSize = ImageSize { height: 8, width: 12 };
 const UPRIGHT: ImageSize = ImageSize { height: 12, width: 8 };
@@ -123,6 +126,146 @@ fn mask_fits(format: &str, stored: ImageSize, mask: &Image) {
 fn masks_fit_images_that_are_decoded_upright() {
     for format in FORMATS {
         mask_fits(format, STORED, &Image::new(8, 12, 1, (0..96).map(|at| at % 2).collect()).unwrap());
+    }
+}
+
+#[test]
+fn masks_fit_images_whose_turn_is_ignored() {
+    let stripes = |width, height| Image::new(width, height, 1, (0..96).map(|at| at % 2).collect()).unwrap();
+    for format in FORMATS {
+        for (mask, fits, advice) in [
+            (
+                stripes(12, 8),
+                Orientation::Ignore,
+                "without the turn in its EXIF data: turn the mask or the image's pixels, or give --ignore-orientation",
+            ),
+            (
+                stripes(8, 12),
+                Orientation::Honour,
+                "with the turn in its EXIF data: leave out --ignore-orientation",
+            ),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            for name in ["a", "b", "c"] {
+                for (kind, extension, bytes) in
+                    [("images", format, lying(format, STORED)), ("masks", "png", mask.png())]
+                {
+                    fs::create_dir_all(folder.path().join(kind)).unwrap();
+                    fs::write(folder.path().join(format!("{kind}/{name}.{extension}")), bytes).unwrap();
+                }
+            }
+            for orientation in [Orientation::Honour, Orientation::Ignore] {
+                let layout = SegmentationLayout { orientation, ..SegmentationLayout::default() };
+                match open_segmentation(folder.path(), &layout, Seed(1)) {
+                    Ok(data) => {
+                        assert_eq!((orientation, data.train.orientation()), (fits, fits), "{format}");
+                        let image =
+                            data.train.images().image(0, &Decoding::new(COLOURS, orientation)).unwrap();
+                        data.train.label_map_of(0, image.size()).unwrap();
+                    }
+                    Err(error) => {
+                        let message = error.to_string();
+                        assert!(orientation != fits && message.contains(advice), "{format}: {message}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Three greyscale images of the stored size, and as masks files of it in which the first pixel is another class.
+fn turned_pairs(turn: u8, mask: &[u8], extension: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let image = grey_png(&[9; 96], Some(turn));
+    for name in ["a", "b", "c"] {
+        for (path, bytes) in
+            [(format!("images/{name}.png"), &image[..]), (format!("masks/{name}.{extension}"), mask)]
+        {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, bytes).unwrap();
+        }
+    }
+    folder
+}
+
+/// A PNG of one channel and the stored size, with a turn or without.
+fn grey_png(pixels: &[u8], turn: Option<u8>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = PngEncoder::new(&mut bytes);
+    if let Some(turn) = turn {
+        let mut exif = QUARTER_TURN.to_vec();
+        exif[18] = turn;
+        encoder.set_exif_metadata(exif).unwrap();
+    }
+    let [width, height] = [STORED.width, STORED.height].map(|side| side as u32);
+    encoder.write_image(pixels, width, height, ExtendedColorType::L8).unwrap();
+    bytes
+}
+
+#[test]
+fn masks_are_turned_as_their_own_files_say() {
+    let mut pixels = [0; 96];
+    pixels[0] = 1;
+    // Where the first pixel comes to lie when it is turned by half, and by a quarter.
+    for (turn, place) in [(3, (11, 7)), (6, (7, 0))] {
+        let tiff = Bands { orientation: turn.into(), ..Bands::new(STORED.width, 1) }.file(&pixels[..]);
+        for (mask, extension) in [(grey_png(&pixels, Some(turn)), "png"), (tiff, "tif")] {
+            let folder = turned_pairs(turn, &mask, extension);
+            for (orientation, (x, y)) in [(Orientation::Honour, place), (Orientation::Ignore, (0, 0))] {
+                let layout = SegmentationLayout { orientation, ..SegmentationLayout::default() };
+                let data = open_segmentation(folder.path(), &layout, Seed(1)).unwrap();
+                let map = data.train.label_map(0).unwrap();
+                assert_eq!(map.get(x, y), 1, "{extension}, turn {turn}");
+                assert_eq!(map.labels.iter().filter(|&&label| label == 1).count(), 1);
+                assert!(!data.decisions.iter().any(|said| said.contains("EXIF")), "{:?}", data.decisions);
+            }
+        }
+    }
+}
+
+#[test]
+fn images_turned_without_a_change_of_size_are_counted() {
+    let mut pixels = [0; 96];
+    pixels[0] = 1;
+    let folder = turned_pairs(3, &grey_png(&pixels, None), "png");
+    let data = open_segmentation(folder.path(), &SegmentationLayout::default(), Seed(1)).unwrap();
+    let expected = "3 images are turned by EXIF without a change of size; their masks are taken as upright";
+    assert!(data.decisions.iter().any(|said| said == expected), "{:?}", data.decisions);
+    assert_eq!(data.train.label_map(0).unwrap().get(0, 0), 1);
+}
+
+/// What the size of an image depends on may stand behind its pixels.
+#[test]
+fn masks_of_another_size_than_a_tiff_or_gif_image_are_refused() {
+    let tiff = |orientation| {
+        let bands = Bands { orientation, colours: true, ..Bands::new(160, 3) };
+        bands.file(&vec![9_u8; 160 * 240 * 3])
+    };
+    assert!(tiff(1).len() > 1 << 16);
+    let gif =
+        b"GIF89a\x02\0\x03\0\x80\0\0\0\0\0\xFF\xFF\xFF,\0\0\0\0\x02\0\x03\0\0\x02\x02\x44\x01\0;".to_vec();
+    for (image, extension, (width, height)) in
+        [(tiff(1), "tif", (160, 240)), (tiff(6), "tif", (240, 160)), (gif, "gif", (2, 3))]
+    {
+        for (mask_width, fits) in [(width, true), (width + 1, false)] {
+            let folder = tempfile::tempdir().unwrap();
+            let pixels = (0..mask_width * height).map(|at| (at % 2) as u8).collect();
+            let mask = Image::new(mask_width, height, 1, pixels).unwrap().png();
+            for name in ["a", "b", "c"] {
+                for (kind, extension, bytes) in [("images", extension, &image), ("masks", "png", &mask)] {
+                    fs::create_dir_all(folder.path().join(kind)).unwrap();
+                    fs::write(folder.path().join(format!("{kind}/{name}.{extension}")), bytes).unwrap();
+                }
+            }
+            let opened = open_segmentation(folder.path(), &SegmentationLayout::default(), Seed(1));
+            let refused = opened.err().map(|error| error.to_string());
+            let names_size = refused.as_ref().is_some_and(|why| {
+                why.contains(&format!("it is {height} x {mask_width} px but its image"))
+                    && why.contains(&format!("is {height} x {width} px"))
+            });
+            assert_eq!((refused.is_none(), names_size), (fits, !fits), "{extension}: {refused:?}");
+        }
     }
 }
 

@@ -7,8 +7,6 @@ use convnext_data::{
 };
 use convnext_train::{EvalLoaderConfig, SharedLoader, TrainError};
 
-use crate::source::labels_of;
-
 /// Images with their label maps, one at a time, decoded and not yet resized: inference does that, once for each look.
 #[derive(Debug, Clone)]
 pub struct EvaluationSource {
@@ -31,7 +29,8 @@ impl Batch for WholeImage {
 }
 
 impl EvaluationSource {
-    /// A loader of the images of a set, in their order, for a network with this preprocessing, whose classes the set has.
+    /// A loader of the images of a set, in their order, for a network with this preprocessing, whose classes the set has. The
+    /// treatment of EXIF is the set's, whatever `reading` says.
     ///
     /// # Errors
     /// [`TrainError::Data`] when there are none, or the preprocessing leaves parts of an image out.
@@ -41,7 +40,7 @@ impl EvaluationSource {
         reading: &EvalLoaderConfig,
     ) -> Result<SharedLoader<Self>, TrainError> {
         let config = reading.of_whole_images(&preprocessing)?;
-        let decoding = Decoding::of(&preprocessing, reading.orientation);
+        let decoding = Decoding::of(&preprocessing, set.orientation());
         let source = Self { set, decoding, preprocessing };
         Ok(SharedLoader::new(source, config, reading.ranks.clone())?)
     }
@@ -83,7 +82,7 @@ impl Source for EvaluationSource {
         _reader: &ImageReader,
     ) -> Result<(Image, LabelMap), DataError> {
         let image = self.set.images().image(visit.sample, &self.decoding)?;
-        let labels = labels_of(&self.set, visit.sample, image.size())?;
+        let labels = self.set.label_map_of(visit.sample, image.size())?;
         Ok((image, labels))
     }
 

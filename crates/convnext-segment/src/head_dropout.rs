@@ -12,9 +12,6 @@ pub struct HeadDropout {
 }
 
 impl HeadDropout {
-    /// The share of dropped channels in mmsegmentation.
-    pub const RATE: f64 = 0.1;
-
     /// Nothing is dropped: inference.
     pub fn none() -> Self {
         Self::default()

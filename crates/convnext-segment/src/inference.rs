@@ -8,12 +8,13 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use burn::prelude::*;
-use convnext_core::{ConfigError, Fit, Geometry, ImageSize, Preprocessing};
+use convnext_core::{ConfigError, ImageSize, ModelConfig, Preprocessing};
 use convnext_data::{Image, LabelMap, Region, resize_with};
 use convnext_train::TrainError;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::input_size::input_size;
 use crate::sliding_window::{SlidingWindow, WindowGrid};
 use crate::upernet::UperNet;
 use crate::view::{Engine, View};
@@ -95,6 +96,19 @@ impl InferenceOptions {
         }
     }
 
+    /// [`Self::validate`], and windows against the least that a network takes.
+    ///
+    /// # Errors
+    /// Those of [`Self::validate`], and [`ConfigError::TooLittleLeft`] for windows that are smaller.
+    pub fn validate_for(&self, model: &ModelConfig) -> Result<(), ConfigError> {
+        self.validate()?;
+        let window = match self.mode {
+            InferenceMode::Slide(window) => Some(window),
+            InferenceMode::Whole => self.large_inputs,
+        };
+        window.map_or(Ok(()), |window| window.check_side(model.patch_size()))
+    }
+
     /// The windows over an input of this size.
     fn grid(&self, input: ImageSize) -> WindowGrid {
         match (self.mode, self.large_inputs) {
@@ -127,7 +141,7 @@ pub fn for_each_score_band<E: From<TrainError>>(
     options: &InferenceOptions,
     mut each: impl FnMut(ScoreBand) -> Result<(), E>,
 ) -> Result<(), E> {
-    options.validate().map_err(TrainError::from)?;
+    options.validate_for(model.config()).map_err(TrainError::from)?;
     let engine = Engine { model, device, batch_size: options.batch_size };
     let looks = options.looks();
     let mut views = Vec::with_capacity(looks.len());
@@ -174,7 +188,7 @@ pub fn for_each_input_band<E: From<TrainError>>(
     options: &InferenceOptions,
     mut each: impl FnMut(ScoreBand, ImageSize) -> Result<(), E>,
 ) -> Result<(), E> {
-    options.validate().map_err(TrainError::from)?;
+    options.validate_for(model.config()).map_err(TrainError::from)?;
     let engine = Engine { model, device, batch_size: options.batch_size };
     let mut view = view(engine, image, preprocessing, (options, options.scales[0], false))?;
     let (size, classes) = (view.input_size(), model.config().classes);
@@ -211,7 +225,8 @@ fn view<'a>(
     preprocessing: &'a Preprocessing,
     (options, scale, mirrored): (&InferenceOptions, f64, bool),
 ) -> Result<View<'a>, TrainError> {
-    let input = input_size(preprocessing.geometry, image.size(), scale)?;
+    let least = engine.model.config().patch_size();
+    let input = input_size(preprocessing.geometry, image.size(), scale, least)?;
     let interpolation = preprocessing.interpolation;
     let resized = match input == image.size() {
         true => Cow::Borrowed(image),
@@ -222,28 +237,6 @@ fn view<'a>(
     };
     let grid = options.grid(preprocessing.geometry.padded(input));
     Ok(View::new(engine, resized, preprocessing, grid, mirrored))
-}
-
-/// Size of the network's input for an image, without padding; a scale is a factor on the bounds of the geometry.
-///
-/// # Errors
-/// [`TrainError::Config`] for a centre crop, which leaves pixels without a class.
-fn input_size(geometry: Geometry, image: ImageSize, scale: f64) -> Result<ImageSize, TrainError> {
-    let scaled = |side: usize| ((side as f64 * scale + 0.5) as usize).max(1);
-    let both = |size: ImageSize| ImageSize { height: scaled(size.height), width: scaled(size.width) };
-    match geometry {
-        Geometry::None { .. } => Ok(both(image)),
-        Geometry::Warp { size } => Ok(both(size)),
-        Geometry::Fit(Fit { long, short, pad }) => {
-            Ok(Fit { long: scaled(long), short: scaled(short), pad }.resized(image))
-        }
-        Geometry::CentreCrop { .. } => Err(ConfigError::OutOfRange {
-            what: "preprocessing of a segmentation",
-            found: geometry.to_string(),
-            expected: "one that keeps the whole image; choose another rule of resizing",
-        }
-        .into()),
-    }
 }
 
 /// Scores of rows of an image: the logits of the only look, or the mean probabilities of several.

@@ -201,8 +201,7 @@ impl Job for OnMasks {
 
     fn source(&self, preprocessing: &Preprocessing) -> Result<SegmentationSource, TrainError> {
         let transform = self.job.recipe.augmentation.transform(self.input().0);
-        let (train, orientation) = (self.data.train.clone(), self.job.run.orientation);
-        Ok(SegmentationSource::training(train, transform, preprocessing.clone(), orientation)?)
+        Ok(SegmentationSource::training(self.data.train.clone(), transform, preprocessing.clone())?)
     }
 
     fn model(&self, device: &Device) -> Result<UperNet, TrainError> {

@@ -18,6 +18,7 @@ mod evaluation;
 mod evaluation_source;
 mod head_dropout;
 mod inference;
+mod input_size;
 mod interpolation;
 mod job;
 mod label_png;

@@ -61,6 +61,19 @@ impl SlidingWindow {
         Ok(())
     }
 
+    /// Checks the side against the least that a network takes.
+    ///
+    /// # Errors
+    /// [`ConfigError::TooLittleLeft`] when it is smaller.
+    pub(crate) fn check_side(&self, minimum: usize) -> Result<(), ConfigError> {
+        let crop = self.crop;
+        if crop >= minimum {
+            return Ok(());
+        }
+        let (setting, value) = ("crop", crop as f64);
+        Err(ConfigError::TooLittleLeft { setting, value, height: crop, width: crop, minimum })
+    }
+
     /// The windows over an image of this size. The last ones end at its border, and along a side that is shorter than a
     /// window there is one of that length.
     pub(crate) fn grid(&self, image: ImageSize) -> WindowGrid {

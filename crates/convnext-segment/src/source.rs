@@ -1,9 +1,9 @@
 //! Images with label maps: the source of training for segmentation.
 
-use convnext_core::{ImageSize, Preprocessing, Purpose};
+use convnext_core::{Preprocessing, Purpose};
 use convnext_data::{
-    BatchContext, DataError, Dataset, Decoding, ImageReader, LabelMap, LabelledImage, MaskError, Orientation,
-    SampleContext, SegmentationSet, SegmentationTransform, Source,
+    BatchContext, DataError, Dataset, Decoding, ImageReader, LabelledImage, SampleContext, SegmentationSet,
+    SegmentationTransform, Source,
 };
 
 use crate::batch::SegmentationBatch;
@@ -18,8 +18,8 @@ pub struct SegmentationSource {
 }
 
 impl SegmentationSource {
-    /// Images to train on. Mean, standard deviation, channels and value range are those of `preprocessing`, everything
-    /// else is the transform's; `orientation` says what to do with what a camera wrote into a file.
+    /// Images to train on. Mean, standard deviation, channels and value range are those of `preprocessing`, the
+    /// treatment of EXIF is the set's, and everything else is the transform's.
     ///
     /// # Errors
     /// [`DataError::OutOfRange`] or [`DataError::Config`] for a setting that makes no sense.
@@ -27,31 +27,13 @@ impl SegmentationSource {
         set: SegmentationSet,
         transform: SegmentationTransform,
         preprocessing: Preprocessing,
-        orientation: Orientation,
     ) -> Result<Self, DataError> {
         preprocessing.validate()?;
-        transform.validate(preprocessing.channels())?;
-        let decoding = Decoding::of(&preprocessing, orientation);
+        transform.validate()?;
+        transform.check_channels(preprocessing.channels())?;
+        let decoding = Decoding::of(&preprocessing, set.orientation());
         Ok(Self { set, preprocessing, transform, decoding })
     }
-}
-
-/// The label map of a sample whose image has this size.
-///
-/// # Errors
-/// Those of reading the mask, and [`MaskError::Size`] when its size is another.
-pub(crate) fn labels_of(
-    set: &SegmentationSet,
-    sample: usize,
-    expected: ImageSize,
-) -> Result<LabelMap, DataError> {
-    let labels = set.label_map(sample)?;
-    if labels.size() == expected {
-        return Ok(labels);
-    }
-    let (name, image) = (set.mask_name(sample), set.images().name(sample));
-    let (found, turned) = (labels.size(), labels.width == expected.height);
-    Err(MaskError::Size { name, found, image, expected, turned }.into())
 }
 
 impl Source for SegmentationSource {
@@ -71,7 +53,7 @@ impl Source for SegmentationSource {
 
     fn load(&self, visit: SampleContext, (): &(), reader: &ImageReader) -> Result<LabelledImage, DataError> {
         let image = reader.image(visit.sample)?;
-        let labels = labels_of(&self.set, visit.sample, image.size())?;
+        let labels = self.set.label_map_of(visit.sample, image.size())?;
         let mut rng = visit.stream(Purpose::Augmentation);
         Ok(self.transform.apply(&image, labels, &self.preprocessing, &mut rng))
     }

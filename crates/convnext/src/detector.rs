@@ -95,8 +95,7 @@ impl Detector {
     /// [`TrainError::Config`] for sides out of their range.
     pub fn with_resize(self, rule: ResizeRule) -> Result<Self, TrainError> {
         rule.validate()?;
-        let preprocessing = Preprocessing { geometry: rule.geometry(SIDE_MULTIPLE), ..self.preprocessing };
-        Ok(Self { preprocessing, ..self })
+        Ok(Self { preprocessing: self.preprocessing.resized_by(rule, SIDE_MULTIPLE), ..self })
     }
 
     /// Replaces the class names, given in the order of the logits.

@@ -112,9 +112,9 @@ impl Segmenter {
     /// Sets windows, scales and mirror images, one look at the whole image otherwise.
     ///
     /// # Errors
-    /// [`TrainError::Config`] for an option out of its range.
+    /// [`TrainError::Config`] for an option out of its range, or windows smaller than the network takes.
     pub fn with_options(self, options: InferenceOptions) -> Result<Self, TrainError> {
-        options.validate()?;
+        options.validate_for(self.model.config())?;
         Ok(Self { options, ..self })
     }
 
@@ -124,8 +124,7 @@ impl Segmenter {
     /// [`TrainError::Config`] for sides out of their range.
     pub fn with_resize(self, rule: ResizeRule) -> Result<Self, TrainError> {
         rule.validate()?;
-        let preprocessing = Preprocessing { geometry: rule.geometry(1), ..self.preprocessing };
-        Ok(Self { preprocessing, ..self })
+        Ok(Self { preprocessing: self.preprocessing.resized_by(rule, 1), ..self })
     }
 
     /// Replaces the class names, given in the order of the logits.

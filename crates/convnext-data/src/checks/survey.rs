@@ -44,17 +44,19 @@ pub struct SurveyOptions {
     pub thumbnails_per_class: usize,
     /// Channels that the images are decoded to; TIFF files of other bands than colours have as many.
     pub channels: usize,
+    /// What is done with the EXIF orientation of images.
+    pub orientation: Orientation,
 }
 
 impl Default for SurveyOptions {
-    /// As many threads as the machine runs at once, 24 thumbnails a class, colours.
+    /// As many threads as the machine runs at once, 24 thumbnails a class, colours, upright.
     fn default() -> Self {
         let threads = thread::available_parallelism().map_or(1, usize::from);
-        Self { threads, thumbnails_per_class: 24, channels: COLOURS }
+        Self { threads, thumbnails_per_class: 24, channels: COLOURS, orientation: Orientation::Honour }
     }
 }
 
-/// Result of [`survey`]. Images are upright here, as [`Orientation::Honour`] decodes them.
+/// Result of [`survey`]. Images are as [`SurveyOptions::orientation`] has them.
 ///
 /// Everything is in the order of the data: part after part, image after image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -95,7 +97,7 @@ pub struct Survey {
 /// Reads and decodes every image of the parts of a data set, such as `("train", ...)` and `("val", ...)`, or
 /// of a single one. Classes of different parts are the same when their names are.
 ///
-/// Duplicates are images of the same size with the same values once they stand upright, told by a hash
+/// Duplicates are images of the same size with the same values once they are turned so, told by a hash
 /// of 128 bits (XXH3): copies, and copies in another format without loss, but not images that are merely similar.
 ///
 /// `progress` is called with the number of images done after each one, on the calling thread. At any time
@@ -127,7 +129,7 @@ pub fn survey(
             scope.spawn(move || {
                 let mut image = next.fetch_add(1, Ordering::Relaxed);
                 while image < total {
-                    let finding = Finding::of(parts, image, wanted[image], options.channels, kept);
+                    let finding = Finding::of(parts, image, wanted[image], options, kept);
                     if sender.send((image, finding)).is_err() {
                         break;
                     }
@@ -161,15 +163,15 @@ struct Decoded {
 }
 
 impl Finding {
-    fn of(parts: &Parts, image: usize, with_thumbnail: bool, channels: usize, kept: usize) -> Self {
+    fn of(parts: &Parts, image: usize, with_thumbnail: bool, options: SurveyOptions, kept: usize) -> Self {
         let (dataset, index) = parts.dataset(image);
         let mut bytes = 0;
         let decoded = dataset.read(index).and_then(|file| {
             bytes = file.len() as u64;
-            let (samples, facts) = samples(&file, "", channels, false)?;
+            let (samples, facts) = samples(&file, "", options.channels, false)?;
             let mut counted = Counted::default();
             counted.add(&samples, kept);
-            let pixels = shown(samples, facts, &counted)?;
+            let pixels = shown(samples, facts, &counted, options.orientation)?;
             Ok((pixels, facts, counted))
         });
         let image = match decoded {
@@ -190,10 +192,15 @@ impl Finding {
     }
 }
 
-/// The pixels of an image, upright. Of a deep one what it uses is black to white, because nothing else is known that
+/// The pixels of an image. Of a deep one what it uses is black to white, because nothing else is known that
 /// would show it.
-fn shown(samples: Samples, facts: Facts, counted: &Counted) -> Result<Image, DataError> {
-    let decoding = Decoding::new(samples.channels, Orientation::Honour);
+fn shown(
+    samples: Samples,
+    facts: Facts,
+    counted: &Counted,
+    orientation: Orientation,
+) -> Result<Image, DataError> {
+    let decoding = Decoding::new(samples.channels, orientation);
     let range = match samples.kind.is_deep() {
         true => ValueRange::Deep(counted.limits()),
         false => ValueRange::Unstated,

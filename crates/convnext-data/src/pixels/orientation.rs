@@ -1,10 +1,8 @@
 //! EXIF orientation.
 
+use convnext_core::ImageSize;
 use image::{ImageDecoder, ImageResult, metadata::Orientation as Turn};
 use serde::{Deserialize, Serialize};
-
-use crate::pixels::image::Image;
-use crate::pixels::levels::Levels;
 
 /// Treatment of the EXIF orientation of a file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,39 +38,13 @@ pub(crate) fn turn_of_xmp(xmp: &[u8]) -> Option<Turn> {
     Turn::from_exif(digit.checked_sub(b'0')?)
 }
 
-/// Applies the orientation, so that the image is upright. (`image` turns images of up to four channels only.)
-pub(crate) fn turned(image: Image, turn: Turn) -> Image {
-    let (width, height) = (image.width(), image.height());
-    let (right, bottom) = (width - 1, height - 1);
-    // Where a pixel of the upright image is stored.
-    let stored: &dyn Fn(usize, usize) -> (usize, usize) = match turn {
-        Turn::NoTransforms => return image,
-        Turn::FlipHorizontal => &|x, y| (right - x, y),
-        Turn::FlipVertical => &|x, y| (x, bottom - y),
-        Turn::Rotate180 => &|x, y| (right - x, bottom - y),
-        Turn::Rotate90 => &|x, y| (y, bottom - x),
-        Turn::Rotate270 => &|x, y| (right - y, x),
-        Turn::Rotate90FlipH => &|x, y| (y, x),
-        Turn::Rotate270FlipH => &|x, y| (right - y, bottom - x),
-    };
-    let (width, height) = if lies_on_its_side(turn) { (height, width) } else { (width, height) };
-    let (channels, stored_width) = (image.channels(), image.width());
-    let places = || (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
-    let places = || places().map(|(x, y)| stored(x, y)).map(|(x, y)| y * stored_width + x);
-    let levels: Levels = match image.levels() {
-        Levels::Eight(levels) => pixels_at(levels, channels, places()).into(),
-        Levels::Sixteen(levels, _) => pixels_at(levels, channels, places()).into(),
-    };
-    Image::from_parts(width, height, channels, levels)
-}
-
-/// The pixels with these numbers.
-fn pixels_at<T: Copy>(levels: &[T], channels: usize, places: impl Iterator<Item = usize>) -> Vec<T> {
-    let mut moved = Vec::with_capacity(levels.len());
-    for place in places {
-        moved.extend_from_slice(&levels[place * channels..][..channels]);
+/// The size of an image that is turned.
+pub(crate) fn turned_size(ImageSize { height, width }: ImageSize, turn: Turn) -> ImageSize {
+    if lies_on_its_side(turn) {
+        ImageSize { height: width, width: height }
+    } else {
+        ImageSize { height, width }
     }
-    moved
 }
 
 /// `true` if width and height change places.
@@ -82,8 +54,6 @@ pub(crate) fn lies_on_its_side(turn: Turn) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use image::{DynamicImage, RgbImage};
-
     use super::*;
 
     #[test]
@@ -96,28 +66,5 @@ mod tests {
         assert_eq!(turn_of_xmp(b"<x tiff:Orientation=\"8\"/>"), Some(Turn::Rotate270));
         assert_eq!(turn_of_xmp(b"<tiff:Orientation>3</tiff:Orientation>"), Some(Turn::Rotate180));
         assert_eq!(turn_of_xmp(b"<tiff:Orientation>9</tiff:Orientation>"), None);
-    }
-
-    #[test]
-    fn turns_are_those_of_image_for_any_number_of_channels() {
-        let bytes: Vec<u8> = (0..5 * 4 * 3).collect();
-        let image = Image::new(5, 4, 3, bytes.clone()).unwrap();
-        for exif in 1..=8 {
-            let turn = Turn::from_exif(exif).unwrap();
-            let mut expected = DynamicImage::from(RgbImage::from_raw(5, 4, bytes.clone()).unwrap());
-            expected.apply_orientation(turn);
-            let upright = turned(image.clone(), turn);
-            assert_eq!(
-                (upright.width() as u32, upright.height() as u32),
-                (expected.width(), expected.height())
-            );
-            assert_eq!(upright.bytes(), expected.into_rgb8().into_raw(), "{turn:?}");
-            for band in 0..3 {
-                assert_eq!(turned(image.band(band), turn), upright.band(band), "{turn:?}");
-            }
-            let deep = bytes.iter().map(|&level| u16::from(level) * 257).collect();
-            let deep = turned(Image::deep(5, 4, 3, deep).unwrap(), turn);
-            assert_eq!((deep.is_deep(), deep.bytes()), (true, upright.bytes()), "{turn:?}");
-        }
     }
 }

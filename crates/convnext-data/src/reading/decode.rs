@@ -9,7 +9,8 @@ use image::{
 
 use crate::error::DataError;
 use crate::pixels::image::Image;
-use crate::pixels::orientation::{self, Orientation, turned};
+use crate::pixels::orientation::{self, Orientation};
+use crate::pixels::turned::turned;
 use crate::reading::caught::caught;
 use crate::reading::decoding::Decoding;
 use crate::reading::facts::{Channels, Facts};

@@ -2,7 +2,7 @@
 
 use std::{io::Cursor, num::NonZeroU64};
 
-use convnext_core::COLOURS;
+use convnext_core::{COLOURS, ImageSize};
 use gif::{ColorOutput, DecodeOptions, DecodingError, Frame, MemoryLimit};
 
 use crate::error::DataError;
@@ -41,6 +41,16 @@ pub(crate) fn read(bytes: &[u8], name: &str) -> Result<Samples, DataError> {
         kind: SampleType::EIGHT_BIT,
         values: Values::Eight(levels),
     })
+}
+
+/// Height and width of the first image, without decoding it.
+pub(crate) fn size_of(bytes: &[u8]) -> Option<ImageSize> {
+    let mut options = DecodeOptions::new();
+    options.check_frame_consistency(false);
+    let mut decoder = options.read_info(Cursor::new(bytes)).ok()?;
+    let screen = (usize::from(decoder.width()), usize::from(decoder.height()));
+    let (width, height) = size(screen, decoder.next_frame_info().ok()??);
+    Some(ImageSize { height, width })
 }
 
 /// The size of the screen, or of what the frame needs.

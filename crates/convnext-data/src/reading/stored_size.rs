@@ -6,41 +6,77 @@ use convnext_core::ImageSize;
 use image::metadata::Orientation as Turn;
 use image::{ImageDecoder, ImageFormat, ImageReader};
 
-use crate::pixels::orientation::{Orientation, lies_on_its_side, stored_turn};
+use crate::pixels::orientation::{Orientation, stored_turn, turned_size};
 use crate::reading::caught::caught;
 use crate::reading::format::Format;
 use crate::reading::jpeg::scaled::ScaledJpeg;
+use crate::reading::{gif, tiff_file};
+
+/// An image as it lies in its file.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct StoredImage {
+    pub(crate) size: ImageSize,
+    /// The turn that the file names.
+    pub(crate) turn: Turn,
+}
+
+impl StoredImage {
+    /// Height and width of the image as it is decoded with this orientation.
+    pub(crate) fn size_with(self, orientation: Orientation) -> ImageSize {
+        match orientation {
+            Orientation::Honour => turned_size(self.size, self.turn),
+            Orientation::Ignore => self.size,
+        }
+    }
+}
 
 /// Height and width of an image as it is decoded with this orientation, from the beginning of its file; `None` where that does
 /// not tell.
 pub(crate) fn stored_size(bytes: &[u8], orientation: Orientation) -> Option<ImageSize> {
+    Some(stored_image(bytes)?.size_with(orientation))
+}
+
+/// Size and turn of an image, from all of its file; `None` where nothing short of decoding tells.
+pub(crate) fn stored_in_file(bytes: &[u8]) -> Option<StoredImage> {
+    match Format::of(bytes)? {
+        Format::Tiff => {
+            let (size, turn) = caught(|| tiff_file::size_and_turn(bytes)).flatten()?;
+            Some(StoredImage { size, turn })
+        }
+        Format::Gif => {
+            let size = caught(|| gif::size_of(bytes)).flatten()?;
+            Some(StoredImage { size, turn: Turn::NoTransforms })
+        }
+        _ => stored_image(bytes),
+    }
+}
+
+/// Size and turn of an image, from the beginning of its file.
+fn stored_image(bytes: &[u8]) -> Option<StoredImage> {
     let format = match Format::of(bytes)? {
         Format::Jpeg => {
-            let (width, height) = ScaledJpeg::read(bytes, orientation)?.size();
-            return Some(ImageSize { height, width });
+            let jpeg = ScaledJpeg::read(bytes, Orientation::Honour)?;
+            let ((width, height), turn) = (jpeg.size(), jpeg.turn());
+            // Turning twice gives the size that it had before.
+            return Some(StoredImage { size: turned_size(ImageSize { height, width }, turn), turn });
         }
         Format::Png => ImageFormat::Png,
         Format::Bmp => ImageFormat::Bmp,
         // Its turn stands behind its pixels.
         Format::WebP if bytes.len() < riff_length(bytes)? => return None,
         Format::WebP => ImageFormat::WebP,
-        // The turn of a TIFF file is looked at when it is decoded.
+        // Their directory and their first frame may stand anywhere.
         Format::Tiff | Format::Gif => return None,
     };
-    caught(|| decoded_size(bytes, format, orientation)).flatten()
+    caught(|| through_image(bytes, format)).flatten()
 }
 
-/// The size that the crate `image` decodes to.
-fn decoded_size(bytes: &[u8], format: ImageFormat, orientation: Orientation) -> Option<ImageSize> {
+/// What the crate `image` reads.
+fn through_image(bytes: &[u8], format: ImageFormat) -> Option<StoredImage> {
     let mut decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().ok()?;
     let (width, height) = decoder.dimensions();
-    let turn = match orientation {
-        Orientation::Honour => stored_turn(&mut decoder).ok()?,
-        Orientation::Ignore => Turn::NoTransforms,
-    };
     let [width, height] = [width, height].map(|side| side as usize);
-    let (width, height) = if lies_on_its_side(turn) { (height, width) } else { (width, height) };
-    Some(ImageSize { height, width })
+    Some(StoredImage { size: ImageSize { height, width }, turn: stored_turn(&mut decoder).ok()? })
 }
 
 /// The length of a RIFF file, as its header states it.

@@ -84,6 +84,16 @@ impl ClassTable {
         self
     }
 
+    /// The table without classes that have nothing but ignored numbers.
+    pub(crate) fn without_ignored(mut self, ignored: &[u16]) -> Self {
+        self.classes.retain_mut(|class| {
+            let had = !class.ids.is_empty();
+            class.ids.retain(|id| !ignored.contains(id));
+            !(had && class.ids.is_empty())
+        });
+        self
+    }
+
     /// The label of every value that is named: an index of a class, or `None` for what is ignored.
     pub(crate) fn labels(&self) -> HashMap<MaskValue, Option<u16>> {
         let mut labels: HashMap<MaskValue, Option<u16>> =

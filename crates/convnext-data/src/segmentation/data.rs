@@ -6,6 +6,7 @@ use convnext_core::ClassNames;
 
 use crate::datasets::parts::Split;
 use crate::datasets::split::HELD_OUT;
+use crate::pixels::orientation::Orientation;
 use crate::segmentation::set::SegmentationSet;
 
 /// How a data set for segmentation is read.
@@ -19,6 +20,8 @@ pub struct SegmentationLayout {
     pub reduce_zero_label: bool,
     /// Classes of a model that the data is measured with: what its numbers mean where the data does not say.
     pub model: Option<ClassNames>,
+    /// What is done with the EXIF orientation of images: a mask has the size that its image then has.
+    pub orientation: Orientation,
     /// Share of the images that is held out where the data has no part for validation, in (0, 1).
     pub validation_fraction: f64,
 }
@@ -31,6 +34,7 @@ impl Default for SegmentationLayout {
             ignored: Vec::new(),
             reduce_zero_label: false,
             model: None,
+            orientation: Orientation::default(),
             validation_fraction: HELD_OUT,
         }
     }
@@ -70,8 +74,6 @@ pub struct SegmentationPart {
     pub source: String,
     /// The images and their label maps.
     pub images: SegmentationSet,
-    /// Red, green and blue of each class; empty where the data says nothing of them.
-    pub palette: Vec<[u8; 3]>,
     /// What was decided about the masks, in words.
     pub decisions: Vec<String>,
 }

@@ -6,13 +6,14 @@ use crate::pixels::label_map::LabelMap;
 use crate::segmentation::class_file::read_class_file;
 use crate::segmentation::class_table::{ClassTable, TableClass};
 use crate::segmentation::known::KnownData;
+use crate::segmentation::palette_check::check_palettes;
 use crate::segmentation::refusal::{self, Refusal};
 use crate::segmentation::rule::LabelRule;
 use crate::segmentation::seen::SeenValues;
 use crate::segmentation::table_numbers::with_numbers;
 use crate::segmentation::value::MaskValue;
 
-/// Value that borders of objects have by convention, and no class.
+/// Value that borders of objects have by convention, and no class, unless there are higher numbers.
 const BORDER: u16 = 255;
 
 /// Numbers without gaps up to this one are levels rather than classes where most pixels are 0 or 255.
@@ -39,7 +40,7 @@ pub(crate) struct Wishes {
 pub(crate) struct Decided {
     pub(crate) rule: LabelRule,
     pub(crate) classes: ClassNames,
-    /// `true` if nothing names the classes, so that their names are made of their numbers.
+    /// `true` if nothing names the classes, a model neither, so that their names are made of their numbers.
     pub(crate) unnamed: bool,
     /// A colour of each class, or none.
     pub(crate) palette: Vec<[u8; 3]>,
@@ -58,6 +59,7 @@ impl Wishes {
     /// # Errors
     /// [`Refusal`] with what does not fit.
     pub(crate) fn decide(&self, seen: &SeenValues) -> Result<Decided, Refusal> {
+        check_palettes(&seen.palettes, self.table.as_ref())?;
         let mut decisions = Vec::new();
         let has_colours = seen.values.keys().any(|value| matches!(value, MaskValue::Colour(_)));
         let named = self.table.as_ref().is_some_and(|(table, _)| table.has_colours());
@@ -74,9 +76,8 @@ impl Wishes {
         if by_colour && !ids.is_empty() {
             return Err(refusal::mixed(seen));
         }
-        let unnamed = self.table.is_none() && self.known.is_none();
-        let table = self.table(seen, by_colour, &mut decisions)?;
-        let table = without_ignored(table, &self.ignored);
+        let unnamed = self.table.is_none() && self.known.is_none() && self.model.is_none();
+        let table = self.table(seen, by_colour, &mut decisions)?.without_ignored(&self.ignored);
         let rule = self.rule(&table, seen, by_colour, greys.is_some(), &mut decisions)?;
         match table.classes.len() {
             0 | 1 => Err(refusal::too_few(&table.names(), seen)),
@@ -184,7 +185,9 @@ impl Wishes {
             ));
             return Ok(of_numbers([("background".to_owned(), 0), ("foreground".to_owned(), BORDER)]));
         }
-        let classes: Vec<u16> = ids.into_iter().filter(|&id| id != BORDER && id >= first).collect();
+        let goes_on = ids.last().is_some_and(|&last| last > BORDER);
+        let is_class = |&id: &u16| (id != BORDER || goes_on) && id >= first;
+        let classes: Vec<u16> = ids.into_iter().filter(is_class).collect();
         let Some(&last) = classes.last() else {
             return Err(refusal::too_few(&ClassNames::default(), seen));
         };
@@ -195,6 +198,11 @@ impl Wishes {
             "{} by the numbers that the masks hold, {first} to {last}",
             counted(all.len(), "class", "classes")
         ));
+        if classes.contains(&BORDER) {
+            decisions.push(format!(
+                "{BORDER} is a class, because there are higher numbers; --ignore-index {BORDER} ignores it"
+            ));
+        }
         if !absent.is_empty() {
             let hint = if absent == [0] { "; if classes begin at 1, say --reduce-zero-label" } else { "" };
             decisions.push(format!("no pixel has the number {}{hint}", refusal::listed(&absent)));
@@ -272,20 +280,6 @@ fn of_model(model: &ClassNames, ids: &[u16], first: u16) -> ClassTable {
         if is_black_and_white { at * BORDER } else { told(name).unwrap_or(at + first) }
     };
     of_numbers((0..).zip(&model.0).map(|class| (class.1.clone(), number(class))))
-}
-
-/// The table without classes that have nothing but ignored numbers.
-fn without_ignored(mut table: ClassTable, ignored: &[u16]) -> ClassTable {
-    for class in &mut table.classes {
-        let had = class.ids.len();
-        class.ids.retain(|id| !ignored.contains(id));
-        if had > 0 && class.ids.is_empty() {
-            class.colours.clear();
-            class.name.clear();
-        }
-    }
-    table.classes.retain(|class| !class.name.is_empty());
-    table
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 use std::io::Cursor;
 
 use convnext_core::ImageSize;
+use image::metadata::Orientation as Turn;
 use image::{DynamicImage, ImageFormat};
 use png::{BitDepth, ColorType, Decoder, Transformations};
 
@@ -13,6 +14,7 @@ use crate::reading::caught::caught;
 use crate::reading::format::Format;
 use crate::reading::png_end;
 use crate::reading::size_limit::check_size;
+use crate::reading::stored_size::stored_in_file;
 use crate::segmentation::mask::{Mask, MaskPixels};
 
 const ADVICE: &str = "save label maps as PNG with one channel, a palette, or colours";
@@ -42,7 +44,9 @@ pub(crate) fn decode_mask(bytes: &[u8], name: &str) -> Result<Mask, DataError> {
         Some(other) => unsupported(format!("a mask in {}", other.name())),
         None => Err(DataError::decode(name, "it is in no format that masks are read from")),
     });
-    read.unwrap_or_else(|| Err(DataError::decode(name, "the decoder failed on damaged data")))
+    let mask = read.unwrap_or_else(|| Err(DataError::decode(name, "the decoder failed on damaged data")))?;
+    let turn = stored_in_file(bytes).map_or(Turn::NoTransforms, |stored| stored.turn);
+    Ok(Mask { turn, ..mask })
 }
 
 fn read_png(bytes: &[u8], name: &str) -> Result<Mask, DataError> {
@@ -75,7 +79,7 @@ fn read_png(bytes: &[u8], name: &str) -> Result<Mask, DataError> {
             return Err(DataError::Unsupported { name: name.to_owned(), what, advice: ADVICE });
         }
     };
-    Ok(Mask { size, pixels })
+    Ok(Mask { size, pixels, turn: Turn::NoTransforms })
 }
 
 /// The samples of rows that begin at whole bytes, as they are stored.
@@ -126,7 +130,7 @@ fn through_image(bytes: &[u8], name: &str, format: ImageFormat) -> Result<Mask, 
             return Err(DataError::Unsupported { name: name.to_owned(), what, advice: ADVICE });
         }
     };
-    Ok(Mask { size, pixels })
+    Ok(Mask { size, pixels, turn: Turn::NoTransforms })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use convnext_core::ImageSize;
 use thiserror::Error;
 
 use crate::loading::corrupt_file::{CorruptFile, listed};
+use crate::pixels::orientation::Orientation;
 use crate::segmentation::value::MaskValue;
 
 /// Masks, or a table of their classes, that cannot be used.
@@ -44,7 +45,7 @@ pub enum MaskError {
         value: MaskValue,
     },
     /// A mask has another size than its image.
-    #[error("{name}: {}", size_reason(.image, *.found, *.expected, *.turned))]
+    #[error("{name}: {}", size_reason(.image, *.found, *.expected, *.fits))]
     Size {
         /// The mask.
         name: String,
@@ -54,8 +55,8 @@ pub enum MaskError {
         image: String,
         /// The image's size.
         expected: ImageSize,
-        /// `true` if the mask fits the image without the turn in its EXIF data.
-        turned: bool,
+        /// The other treatment of the image's EXIF orientation, if the mask fits the image with that.
+        fits: Option<Orientation>,
     },
     /// Masks that cannot be read or do not fit their images.
     #[error(
@@ -78,20 +79,22 @@ impl MaskError {
     /// Reason why a mask cannot be used, without its name.
     pub(crate) fn reason(&self) -> String {
         match self {
-            Self::Size { found, image, expected, turned, .. } => {
-                size_reason(image, *found, *expected, *turned)
-            }
+            Self::Size { found, image, expected, fits, .. } => size_reason(image, *found, *expected, *fits),
             other => other.to_string(),
         }
     }
 }
 
-fn size_reason(image: &str, found: ImageSize, expected: ImageSize, turned: bool) -> String {
-    let words = match turned {
-        true => {
-            "; it fits the image without the turn in its EXIF data: turn the mask, or the image's pixels, or say to ignore EXIF"
+fn size_reason(image: &str, found: ImageSize, expected: ImageSize, fits: Option<Orientation>) -> String {
+    let words = match fits {
+        Some(Orientation::Ignore) => {
+            "; it fits the image without the turn in its EXIF data: turn the mask or the image's pixels, or give \
+             --ignore-orientation"
         }
-        false => "; masks have a label for each pixel, so scale it without smoothing or take the right one",
+        Some(Orientation::Honour) => {
+            "; it fits the image with the turn in its EXIF data: leave out --ignore-orientation, or turn the mask"
+        }
+        None => "; masks have a label for each pixel, so scale it without smoothing or take the right one",
     };
     format!("it is {} but its image {image} is {}{words}", found.with_unit(), expected.with_unit())
 }

@@ -1,10 +1,10 @@
 //! The images and masks of a data set, before their values are looked at.
 
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
 use convnext_core::ImageSize;
+use image::metadata::Orientation as Turn;
 
 use crate::datasets::dataset::Dataset;
 use crate::datasets::files::Files;
@@ -17,14 +17,13 @@ use crate::datasets::side_files::{SideFiles, side_files};
 use crate::error::DataError;
 use crate::instances::coco_files::{CocoFile, coco_files};
 use crate::pixels::orientation::Orientation;
-use crate::reading::format::Format;
-use crate::reading::stored_size::stored_size;
 use crate::segmentation::class_file::read_class_file;
 use crate::segmentation::class_table::ClassTable;
 use crate::segmentation::coco::open::CocoData;
 use crate::segmentation::data::SegmentationLayout;
 use crate::segmentation::decide::Wishes;
 use crate::segmentation::error::MaskError;
+use crate::segmentation::image_size::{other_size, stored_image};
 use crate::segmentation::lists;
 use crate::segmentation::masks::{MaskSource, Masks};
 use crate::segmentation::pairs::{Pairs, known_data, pair};
@@ -76,10 +75,7 @@ impl Found {
     ) -> Result<Self, DataError> {
         let wanted = |file: &str| lists::is_list(file) || TABLES.contains(&last(file));
         let beside = side_files(path, &listing, wanted)?;
-        let mut remarks = Vec::new();
-        if let Some(left_out) = lists::divide(&mut pairs, &listing, &beside)?.filter(|&count| count > 0) {
-            remarks.push(format!("{left_out} images with masks are in no list of a part and left out"));
-        }
+        let remarks = lists::divide(&mut pairs, &listing, &beside)?;
         let known = known_data(&listing, &pairs).filter(|_| layout.classes.is_none());
         let wishes = Wishes {
             table: table(layout, &listing, &beside, known.is_some())?,
@@ -96,7 +92,8 @@ impl Found {
         let files = Dataset::new(Files::Listed(Arc::new(listing)));
         let masks = files.subset(&pairs.pairs.iter().map(|pair| pair.mask).collect::<Vec<_>>());
         let images = pairs.pairs.iter().map(|pair| pair.image).collect();
-        let masks = Masks { root: root.clone(), source: MaskSource::Files(masks, images) };
+        let orientation = layout.orientation;
+        let masks = Masks { root: root.clone(), source: MaskSource::Files(masks, images), orientation };
         let splits = pairs.pairs.iter().map(|pair| pair.split).collect();
         Ok(Self { root, files, masks, splits, wishes, images_alone, masks_alone, remarks })
     }
@@ -122,7 +119,11 @@ impl Found {
             images_alone: alone.map(|(path, _)| listing.name(path)).collect(),
             masks_alone: Vec::new(),
             root: listing.name(""),
-            masks: Masks { root: listing.name(""), source: MaskSource::Coco(data.images) },
+            masks: Masks {
+                root: listing.name(""),
+                source: MaskSource::Coco(data.images),
+                orientation: layout.orientation,
+            },
             files: Dataset::new(Files::Listed(Arc::new(listing))),
             splits: data.splits,
             wishes,
@@ -137,30 +138,21 @@ impl Found {
         self.splits.retain(|_| flags.next().copied().unwrap_or(true));
     }
 
-    /// The beginning of an image, which has its size; all of a file where size or turn may stand anywhere.
-    fn header(&self, image: usize) -> Result<Vec<u8>, DataError> {
-        const HEADER: u64 = 1 << 16;
-        let mut bytes = Vec::new();
-        let read = self.files.open(image).and_then(|file| file.take(HEADER).read_to_end(&mut bytes));
-        read.map_err(|source| DataError::io("read", self.files.name(image), source))?;
-        match Format::of(&bytes) {
-            Some(Format::Jpeg | Format::WebP) => self.files.read(image),
-            _ => Ok(bytes),
+    /// Compares the size of a mask with that of its image. `true` if the image is turned and has its size all the same.
+    fn check_mask(&self, at: usize, found: ImageSize) -> Result<bool, DataError> {
+        let (image, orientation) = (self.masks.image(at), self.masks.orientation);
+        let Some(stored) = stored_image(&self.files, image)? else { return Ok(false) };
+        let expected = stored.size_with(orientation);
+        if expected != found {
+            return Err(other_size(
+                (self.masks.name(at), found),
+                (&self.files, image),
+                expected,
+                orientation,
+            ));
         }
-    }
-
-    /// Compares the size of a mask with that of its image.
-    fn check_mask(&self, at: usize, found: ImageSize) -> Result<(), DataError> {
-        let image = self.masks.image(at);
-        let bytes = self.header(image)?;
-        match stored_size(&bytes, Orientation::Honour) {
-            Some(expected) if expected != found => {
-                let turned = stored_size(&bytes, Orientation::Ignore) == Some(found);
-                let (image, name) = (self.files.name(image), self.masks.name(at));
-                Err(MaskError::Size { name, found, image, expected, turned }.into())
-            }
-            _ => Ok(()),
-        }
+        let is_turned = orientation == Orientation::Honour && stored.turn != Turn::NoTransforms;
+        Ok(is_turned && stored.size == expected)
     }
 
     /// Counts the values of every mask, and compares its size with that of its image. Results are in the order of masks.
@@ -168,12 +160,11 @@ impl Found {
         let by_colour = self.wishes.by_colour();
         let look = |at: usize| {
             let drawn = self.masks.drawn_size(at);
-            drawn.map_or(Ok(()), |size| self.check_mask(at, size))?;
+            let is_turned = drawn.map_or(Ok(false), |size| self.check_mask(at, size))?;
             let mask = self.masks.read(at)?;
-            if drawn.is_none() {
-                self.check_mask(at, mask.size)?;
-            }
-            Ok(MaskCounts::of(&mask, by_colour))
+            let is_turned = if drawn.is_none() { self.check_mask(at, mask.size)? } else { is_turned };
+            let turned_alone = is_turned && mask.turn == Turn::NoTransforms;
+            Ok(MaskCounts { turned_alone, ..MaskCounts::of(&mask, by_colour) })
         };
         in_parallel(self.masks.len(), look, progress)
     }

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use convnext_core::ImageSize;
+use image::metadata::Orientation as Turn;
 
+use crate::pixels::orientation::turned_size;
+use crate::pixels::turned::moved;
 use crate::segmentation::value::MaskValue;
 
 /// The pixels of a mask file.
@@ -11,6 +14,8 @@ use crate::segmentation::value::MaskValue;
 pub(crate) struct Mask {
     pub(crate) size: ImageSize,
     pub(crate) pixels: MaskPixels,
+    /// The turn that its file names; the pixels lie as they are stored until [`Self::upright`].
+    pub(crate) turn: Turn,
 }
 
 /// Pixels of a mask, row by row.
@@ -25,6 +30,22 @@ pub(crate) enum MaskPixels {
 }
 
 impl Mask {
+    /// The same with its pixels in the places that the turn says.
+    pub(crate) fn upright(self) -> Self {
+        let Self { size, pixels, turn } = self;
+        if turn == Turn::NoTransforms {
+            return Self { size, pixels, turn };
+        }
+        let pixels = match pixels {
+            MaskPixels::Ids(ids, bits) => MaskPixels::Ids(moved(&ids, 1, size, turn), bits),
+            MaskPixels::Palette(indices, palette) => {
+                MaskPixels::Palette(moved(&indices, 1, size, turn), palette)
+            }
+            MaskPixels::Colours(colours) => MaskPixels::Colours(moved(&colours, 1, size, turn)),
+        };
+        Self { size: turned_size(size, turn), pixels, turn }
+    }
+
     /// The number of pixels of each value. With `by_colour` a palette counts by its colours.
     pub(crate) fn counts(&self, by_colour: bool) -> BTreeMap<MaskValue, u64> {
         let mut counts = BTreeMap::new();

@@ -4,6 +4,7 @@ use convnext_core::ImageSize;
 
 use crate::datasets::dataset::Dataset;
 use crate::error::DataError;
+use crate::pixels::orientation::Orientation;
 use crate::segmentation::coco::maps::AnnotatedImage;
 use crate::segmentation::decode::decode_mask;
 use crate::segmentation::mask::Mask;
@@ -14,6 +15,8 @@ pub(crate) struct Masks {
     /// Folder or archive of the data.
     pub(crate) root: String,
     pub(crate) source: MaskSource,
+    /// What is done with the turn that a file names, as with that of its image.
+    pub(crate) orientation: Orientation,
 }
 
 /// Kind of masks.
@@ -62,7 +65,11 @@ impl Masks {
     pub(crate) fn read(&self, at: usize) -> Result<Mask, DataError> {
         match &self.source {
             MaskSource::Files(files, _) => {
-                decode_mask(&files.read(at)?, "").map_err(|error| error.named(files.name(at)))
+                let mask = decode_mask(&files.read(at)?, "").map_err(|error| error.named(files.name(at)))?;
+                Ok(match self.orientation {
+                    Orientation::Honour => mask.upright(),
+                    Orientation::Ignore => mask,
+                })
             }
             MaskSource::Coco(images) => {
                 images[at].mask().map_err(|why| DataError::decode(&images[at].name, why))

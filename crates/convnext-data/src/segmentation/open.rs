@@ -31,7 +31,7 @@ use crate::segmentation::value::MaskValue;
 ///
 /// All masks are read once. Their values are numbers of classes, or colours where a table names these. Without a table
 /// and of no known data set, there is a class for each number, and masks of 0 and 255 have two. 255 is ignored where it
-/// is no class. [`SegmentationData::decisions`] says what was decided.
+/// is no class: where no table has it, and no number is higher. [`SegmentationData::decisions`] says what was decided.
 ///
 /// # Errors
 /// [`DataError`] when there are no pairs, a mask cannot be read or has another size than its image
@@ -96,7 +96,6 @@ pub fn open_segmentation_part(
         split,
         source: opened.source(split),
         images: SegmentationSet::new(&opened.shared, &members),
-        palette: opened.palette,
         decisions: opened.decisions,
     })
 }
@@ -134,13 +133,16 @@ impl Opened {
     /// # Errors
     /// [`MaskError::Masks`] when they do not fit classes.
     pub(crate) fn of(found: Found, counts: &[MaskCounts]) -> Result<Self, DataError> {
-        let decided = decide(&found, counts)?;
+        let seen = SeenValues::of(counts.iter().enumerate());
+        let decided = decide(&found, &seen)?;
         let Decided { rule, classes, unnamed, mut palette, mut decisions } = decided;
         decisions.splice(0..0, found.remarks);
         decisions.extend(outside_of_parts(&found.splits));
         if palette.is_empty() {
-            palette = palette_of_masks(&found.masks, &rule, classes.len());
+            palette = palette_of_masks(&found.masks, (&seen, &rule), classes.len());
         }
+        let orientation = found.masks.orientation;
+        decisions.extend(turned_alone(counts));
         let per_mask = counts.iter().map(|counts| class_counts(counts, &rule));
         let shared = Shared {
             files: found.files,
@@ -149,6 +151,7 @@ impl Opened {
             rule: Arc::new(rule),
             classes: Arc::new(classes),
             unnamed,
+            orientation,
         };
         Ok(Self { root: found.root, shared, splits: found.splits, palette, decisions })
     }
@@ -223,6 +226,15 @@ fn outside_of_parts(splits: &[Option<Split>]) -> Option<String> {
         .then(|| format!("{images} outside of the parts for training, validation and test: left out"))
 }
 
+/// What is said of images that EXIF turns to the size that they have: their masks may be of either.
+fn turned_alone(counts: &[MaskCounts]) -> Option<String> {
+    let turned = counts.iter().filter(|mask| mask.turned_alone).count();
+    let images = counted(turned, "image is", "images are");
+    (turned > 0).then(|| {
+        format!("{images} turned by EXIF without a change of size; their masks are taken as upright")
+    })
+}
+
 /// The counts of all masks, or the error that names those that cannot be used.
 fn readable(found: &Found) -> Result<Vec<MaskCounts>, DataError> {
     let results = found.count(|_| ());
@@ -241,23 +253,25 @@ fn readable(found: &Found) -> Result<Vec<MaskCounts>, DataError> {
 }
 
 /// Decides what the values mean.
-fn decide(found: &Found, counts: &[MaskCounts]) -> Result<Decided, DataError> {
-    let seen = SeenValues::of(counts.iter().enumerate());
-    found.wishes.decide(&seen).map_err(|refusal| {
+fn decide(found: &Found, seen: &SeenValues) -> Result<Decided, DataError> {
+    found.wishes.decide(seen).map_err(|refusal| {
         let path = refusal.example.map_or_else(|| found.root.clone(), |at| found.masks.name(at));
         MaskError::Masks { path, found: refusal.found, advice: refusal.advice }.into()
     })
 }
 
-/// The colours of the classes in the palette of the first mask, where it has one for each.
-fn palette_of_masks(masks: &Masks, rule: &LabelRule, classes: usize) -> Vec<[u8; 3]> {
-    let Some(Ok(Mask { pixels: MaskPixels::Palette(_, colours), .. })) =
-        (masks.len() > 0).then(|| masks.read(0))
-    else {
-        return Vec::new();
-    };
+/// The colours of the classes in the palettes of the masks, where there is one for each: those of the pixels, and of classes
+/// without any what the first mask says.
+fn palette_of_masks(masks: &Masks, (seen, rule): (&SeenValues, &LabelRule), classes: usize) -> Vec<[u8; 3]> {
+    let used = seen.palettes.colours.iter().map(|(&index, &(colour, _))| (index, colour));
+    let mut first = Vec::new();
+    if !seen.palettes.colours.is_empty()
+        && let Ok(Mask { pixels: MaskPixels::Palette(_, colours), .. }) = masks.read(0)
+    {
+        first = colours;
+    }
     let mut palette = vec![None; classes];
-    for (id, colour) in (0..).zip(colours) {
+    for (id, colour) in used.chain((0..).zip(first)) {
         let label = rule.label(MaskValue::Id(id)).map(usize::from);
         if let Some(place) = label.and_then(|label| palette.get_mut(label)) {
             place.get_or_insert(colour);

@@ -2,6 +2,7 @@
 
 use convnext_core::ClassNames;
 
+use crate::segmentation::palettes::DifferingIndex;
 use crate::segmentation::seen::SeenValues;
 use crate::segmentation::value::MaskValue;
 
@@ -67,6 +68,32 @@ pub(super) fn colours_without_numbers(option: &str) -> Refusal {
     let found = format!("they have colours and no numbers, of which {option} speaks");
     let advice = format!("leave out {option}; colours under the name void are ignored");
     refusal(found, &advice, None)
+}
+
+/// What helps where indices of palettes are no numbers of classes.
+const BY_COLOUR: &str = "give --classes FILE with the columns name, r, g, b and no id, so that the colours decide; where the \
+                         indices are right in spite of that, save the masks as greyscale";
+
+/// An index of palettes with two colours.
+pub(super) fn differing_palettes(differing: &DifferingIndex) -> Refusal {
+    let DifferingIndex { index, colours, masks } = *differing;
+    let [one, other] = colours.map(MaskValue::Colour);
+    let found = format!("their palettes differ: {index} is {one} in one mask and {other} in another");
+    refusal(found, BY_COLOUR, Some(masks[1]))
+}
+
+/// An index of palettes whose colour is that of another class of the table.
+pub(super) fn contradicted_table(
+    source: &str,
+    (index, colour): (u16, [u8; 3]),
+    [one, other]: [&str; 2],
+    mask: usize,
+) -> Refusal {
+    let colour = MaskValue::Colour(colour);
+    let found = format!(
+        "the colour of {index} in the palette is {colour}, and in {source} {index} is '{one}' but {colour} is '{other}'"
+    );
+    refusal(found, BY_COLOUR, Some(mask))
 }
 
 /// A table whose numbers are those of the files already.

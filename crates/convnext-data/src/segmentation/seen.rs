@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use convnext_core::ImageSize;
 
 use crate::segmentation::mask::{Mask, MaskPixels};
+use crate::segmentation::palettes::{IndexColours, Palettes};
 use crate::segmentation::value::MaskValue;
 
 /// Most values of one mask that are counted apart; photographs taken for masks have more.
@@ -20,6 +21,10 @@ pub(crate) struct MaskCounts {
     pub(crate) values: Vec<(MaskValue, u64)>,
     /// Pixels of values beyond these.
     pub(crate) others: u64,
+    /// The colours of the values, where these are indices of a palette.
+    pub(crate) palette: IndexColours,
+    /// The image is turned by EXIF to the size that it has, and the mask says nothing of a turn.
+    pub(crate) turned_alone: bool,
 }
 
 impl MaskCounts {
@@ -39,8 +44,21 @@ impl MaskCounts {
             others = values.drain(MAX_VALUES..).map(|(_, pixels)| pixels).sum();
             values.sort_unstable();
         }
-        Self { size: mask.size, kind, values, others }
+        let palette = match &mask.pixels {
+            MaskPixels::Palette(_, colours) => used(colours, &values),
+            _ => IndexColours::new(),
+        };
+        Self { size: mask.size, kind, values, others, palette, turned_alone: false }
     }
+}
+
+/// The colours of the indices that are among these values; none of indices beyond the palette.
+fn used(colours: &[[u8; 3]], values: &[(MaskValue, u64)]) -> IndexColours {
+    let colour = |&(value, _): &(MaskValue, u64)| match value {
+        MaskValue::Id(index) => Some((index, *colours.get(usize::from(index))?)),
+        MaskValue::Colour(_) => None,
+    };
+    values.iter().filter_map(colour).collect()
 }
 
 /// Pixels and masks of one value.
@@ -59,6 +77,8 @@ pub(crate) struct SeenValues {
     pub(crate) pixels: u64,
     /// Pixels of values that were not counted apart.
     pub(crate) others: u64,
+    /// The colours of the values that are indices of palettes.
+    pub(crate) palettes: Palettes,
 }
 
 impl SeenValues {
@@ -67,6 +87,7 @@ impl SeenValues {
         for (position, mask) in masks {
             all.others += mask.others;
             all.pixels += mask.others;
+            all.palettes.add(position, &mask.palette);
             for &(value, pixels) in &mask.values {
                 let seen = all.values.entry(value).or_insert(Seen { pixels: 0, masks: 0, first: position });
                 seen.pixels += pixels;
@@ -79,7 +100,7 @@ impl SeenValues {
 
     /// The same with numbers in the place of colours whose channels are equal; `None` where one is a real colour.
     pub(crate) fn as_greys(&self) -> Option<Self> {
-        let mut greys = Self { values: BTreeMap::new(), ..*self };
+        let mut greys = Self { values: BTreeMap::new(), ..self.clone() };
         for (value, &seen) in &self.values {
             let grey = MaskValue::Id(value.grey()?);
             greys

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use convnext_core::{ClassNames, Seed};
+use convnext_core::{ClassNames, ImageSize, Seed};
 
 use crate::datasets::dataset::Dataset;
 use crate::datasets::split::choose;
 use crate::error::DataError;
 use crate::pixels::label_map::LabelMap;
+use crate::pixels::orientation::Orientation;
 use crate::segmentation::error::MaskError;
+use crate::segmentation::image_size::other_size;
 use crate::segmentation::masks::Masks;
 use crate::segmentation::rule::LabelRule;
 
@@ -26,6 +28,7 @@ pub struct SegmentationSet {
     rule: Arc<LabelRule>,
     classes: Arc<ClassNames>,
     unnamed: bool,
+    orientation: Orientation,
 }
 
 /// Pixels of the classes of one label map: those that it has, and [`LabelMap::IGNORED`].
@@ -40,12 +43,13 @@ pub(crate) struct Shared {
     pub(crate) rule: Arc<LabelRule>,
     pub(crate) classes: Arc<ClassNames>,
     pub(crate) unnamed: bool,
+    pub(crate) orientation: Orientation,
 }
 
 impl SegmentationSet {
     /// The images of some masks, by their positions.
     pub(crate) fn new(shared: &Shared, members: &[usize]) -> Self {
-        let Shared { files, masks, counts, rule, classes, unnamed } = shared;
+        let Shared { files, masks, counts, rule, classes, unnamed, orientation } = shared;
         let images: Vec<usize> = members.iter().map(|&member| masks.image(member)).collect();
         Self {
             images: files.subset(&images),
@@ -55,6 +59,7 @@ impl SegmentationSet {
             rule: Arc::clone(rule),
             classes: Arc::clone(classes),
             unnamed: *unnamed,
+            orientation: *orientation,
         }
     }
 
@@ -81,6 +86,27 @@ impl SegmentationSet {
     /// `true` if the classes are called by their numbers, because nothing names them.
     pub fn is_unnamed(&self) -> bool {
         self.unnamed
+    }
+
+    /// The treatment of the EXIF orientation of the images with which the label maps have their sizes.
+    pub fn orientation(&self) -> Orientation {
+        self.orientation
+    }
+
+    /// Reads the label map of an image that was decoded to this size.
+    ///
+    /// # Errors
+    /// Those of [`Self::label_map`], and [`MaskError::Size`] when its size is another.
+    ///
+    /// # Panics
+    /// When `index` is not below [`Self::len`].
+    pub fn label_map_of(&self, index: usize, image: ImageSize) -> Result<LabelMap, DataError> {
+        let labels = self.label_map(index)?;
+        if labels.size() == image {
+            return Ok(labels);
+        }
+        let mask = (self.mask_name(index), labels.size());
+        Err(other_size(mask, (&self.images, index), image, self.orientation))
     }
 
     /// Reads the label map of an image.
@@ -114,6 +140,13 @@ impl SegmentationSet {
     /// The number of images that have pixels of each class.
     pub fn images_per_class(&self) -> Vec<u64> {
         self.sums(|pixels| u64::from(pixels > 0))
+    }
+
+    /// The number of pixels that are ignored, in per cent of all.
+    pub fn ignored_percent(&self) -> f64 {
+        let ignored = self.ignored_pixels();
+        let all = self.pixels_per_class().iter().sum::<u64>() + ignored;
+        100.0 * ignored as f64 / all.max(1) as f64
     }
 
     /// The number of pixels that are ignored.

@@ -123,6 +123,10 @@ pub fn survey_masks(
         masks_alone: std::mem::take(&mut found.masks_alone),
         data: None,
     };
+    // Of no values nothing can be decided.
+    if counts.is_empty() {
+        return Ok(survey);
+    }
     let opened = Opened::of(found, &counts);
     survey.values = values(&SeenValues::of(counts.iter().enumerate()), opened.as_ref().ok());
     match opened.and_then(|opened| data_of(opened, layout, seed)) {

@@ -10,7 +10,7 @@ use crate::transforms::step::Step;
 
 /// The steps that a training transform drew for one image, in their order.
 ///
-/// Some steps move pixels and some change their values, in any order ([`Step::is_geometric`]). What lies on the image,
+/// Some steps move pixels and some change their values, in any order, as [`Step`] says of each. What lies on the image,
 /// such as a label map, takes those that move, in the same order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DrawnTransform {

@@ -1,8 +1,7 @@
 //! From an image and its label map to what a segmentation network is trained on (facts, "Segmentation").
 
-use convnext_core::{COLOURS, Fit, ImageSize, Preprocessing};
+use convnext_core::{COLOURS, Fit, ImageSize, Preprocessing, ResizeRule};
 use rand::RngExt;
-use serde::{Deserialize, Serialize};
 
 use crate::error::DataError;
 use crate::pixels::image::Image;
@@ -19,17 +18,15 @@ use crate::transforms::transform::normalize;
 ///
 /// Images are resized bilinearly without antialiasing, as OpenCV does it there; labels are the nearest. Of an image of
 /// any size only the part is computed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SegmentationTransform {
     /// Height and width of the part, in pixels. Smaller images are padded below and at the right: with the mean, and with
     /// labels that are ignored.
     pub crop_size: ImageSize,
     /// Bounds of the longer and the shorter side at a ratio of 1, within which the image keeps its proportions; `None` for
     /// its own size. (2048, 512) for ADE20K.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resize_base: Option<[usize; 2]>,
-    /// Smallest and largest ratio of the random size, above 0.
+    /// Smallest and largest ratio of the random size, above 0 and at most 100.
     pub resize_ratio: [f64; 2],
     /// Most of the labelled pixels of a part that one class may have, in (0, 1]: parts with more are drawn anew, ten
     /// times. 1 takes the first.
@@ -39,6 +36,9 @@ pub struct SegmentationTransform {
     /// Random brightness, contrast, saturation and hue, of colours only.
     pub photometric: bool,
 }
+
+/// Largest ratio of a random size.
+const MAX_RATIO: f64 = 100.0;
 
 /// An image and its labels, ready for a network.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,52 +52,31 @@ pub struct LabelledImage {
 }
 
 impl SegmentationTransform {
-    /// Parts of images of their own size and mirror images, and nothing else that is random.
-    pub fn plain(crop_size: impl Into<ImageSize>) -> Self {
-        Self {
-            crop_size: crop_size.into(),
-            resize_base: None,
-            resize_ratio: [1.0, 1.0],
-            cat_max_ratio: 1.0,
-            flip_probability: 0.5,
-            photometric: false,
-        }
-    }
-
-    /// The transform of mmsegmentation's recipes for ADE20K, with parts of this size.
-    pub fn ade20k(crop_size: impl Into<ImageSize>) -> Self {
-        let crop_size = crop_size.into();
-        Self {
-            resize_base: Some([4 * crop_size.short_side(), crop_size.short_side()]),
-            resize_ratio: [0.5, 2.0],
-            cat_max_ratio: 0.75,
-            photometric: true,
-            ..Self::plain(crop_size)
-        }
-    }
-
-    /// Checks every value against its range, for images of so many channels.
+    /// Checks every value against its range.
     ///
     /// # Errors
     /// [`DataError::OutOfRange`] or [`DataError::Config`] with the first value that does not fit.
-    pub fn validate(&self, channels: usize) -> Result<(), DataError> {
+    pub fn validate(&self) -> Result<(), DataError> {
         self.crop_size.validate()?;
-        let bounds = self.resize_base.is_none_or(|[long, short]| short > 0 && short <= long);
-        let expected = "the longer side and the shorter one, both above 0";
-        DataError::check(
-            bounds,
-            "resize base",
-            format!("{:?}", self.resize_base.unwrap_or_default()),
-            expected,
-        )?;
+        if let Some([long, short]) = self.resize_base {
+            ResizeRule::Fit { long, short }.validate()?;
+        }
         let [least, most] = self.resize_ratio;
-        let ordered = least > 0.0 && least <= most && most.is_finite();
-        let expected = "two increasing numbers above 0";
-        DataError::check(ordered, "resize ratio", format!("{:?}", self.resize_ratio), expected)?;
+        let ordered = least > 0.0 && least <= most && most <= MAX_RATIO;
+        let expected =
+            format!("two numbers above 0, the second one not below the first and at most {MAX_RATIO}");
+        DataError::check(ordered, "resize ratio", format!("{:?}", self.resize_ratio), &expected)?;
         let share = self.cat_max_ratio > 0.0 && self.cat_max_ratio <= 1.0;
         DataError::check(share, "cat_max_ratio", self.cat_max_ratio, "above 0 and at most 1")?;
         let probable = (0.0..=1.0).contains(&self.flip_probability);
-        DataError::check(probable, "flip probability", self.flip_probability, "between 0 and 1")?;
+        DataError::check(probable, "flip probability", self.flip_probability, "between 0 and 1")
+    }
+
+    /// Checks that images of so many channels can be transformed so.
+    ///
+    /// # Errors
+    /// [`DataError::OutOfRange`] for a distortion of colours where there are none.
+    pub fn check_channels(&self, channels: usize) -> Result<(), DataError> {
         let expected = format!("off for images of {channels} channel(s), because it changes colours");
         DataError::check(channels == COLOURS || !self.photometric, "photometric distortion", "on", &expected)
     }

@@ -45,15 +45,6 @@ pub enum Step {
 }
 
 impl Step {
-    /// `true` if pixels move, `false` if they only change their values.
-    pub fn is_geometric(&self) -> bool {
-        match self {
-            Self::Crop { .. } | Self::Border(_) | Self::Mirror | Self::ResizedCut(_) => true,
-            Self::Operation { operation, .. } => operation.matrix(ImageSize::square(1)).is_some(),
-            Self::Distortion(_) => false,
-        }
-    }
-
     /// The changed image.
     ///
     /// # Panics

@@ -1,6 +1,6 @@
 //! Inference against a plain reference, which makes every map whole.
 
-use convnext_core::{ModelConfig, Seed, UperNetConfig, find_model};
+use convnext_core::{Fit, Geometry, Seed, UperNetConfig, find_model};
 use convnext_data::normalize;
 use convnext_nn::{FeatureMaps, resize_bilinear, tensor_values};
 
@@ -209,4 +209,30 @@ fn what_leaves_pixels_out_is_refused() {
     ] {
         assert!(bad.validate().is_err(), "{bad:?}");
     }
+}
+
+#[test]
+fn windows_and_scales_too_small_for_the_network_are_named() {
+    let (model, device) = (network(), Device::flex());
+    let least = model.config().patch_size();
+    let plain = preprocessing(Geometry::None { pad: 1 });
+    let fail = |options: InferenceOptions, side: usize| {
+        segment((&model, &device), &image(side, side), &plain, &options).unwrap_err().to_string()
+    };
+    let small = SlidingWindow::of_crop(least - 1);
+    let of_crop = format!("crop {} leaves", least - 1);
+    let slide = InferenceOptions { mode: InferenceMode::Slide(small), ..InferenceOptions::default() };
+    let large = InferenceOptions { large_inputs: Some(small), ..InferenceOptions::default() };
+    for options in [slide, large] {
+        let message = fail(options, 70);
+        assert!(message.contains(&of_crop) && message.contains(&format!("at least {least}")), "{message}");
+    }
+    let scales = InferenceOptions { scales: vec![1.0, 0.01], ..InferenceOptions::default() };
+    let message = fail(scales.clone(), 70);
+    assert!(
+        message.contains("scale 0.01 leaves 1x1 pixels") && message.contains("a larger scale"),
+        "{message}"
+    );
+    // An image that is too small at any scale.
+    assert!(fail(scales, least - 1).contains("is too small"));
 }

@@ -92,23 +92,6 @@ impl SegmentAugmentation {
             photometric,
         }
     }
-
-    pub(super) fn validate(&self) -> Result<(), TrainError> {
-        let [least, most] = self.resize_ratio;
-        check_range(
-            least > 0.0 && least <= most,
-            "smallest resize ratio",
-            least,
-            "above 0 and at most the largest",
-        )?;
-        check_range(most <= 100.0, "largest resize ratio", most, "at most 100")?;
-        if let Some([long, short]) = self.resize_base {
-            ResizeRule::Fit { long, short }.validate()?;
-        }
-        let share = self.cat_max_ratio;
-        check_range(share > 0.0 && share <= 1.0, "cat_max_ratio", share, "above 0 and at most 1")?;
-        check_range((0.0..=1.0).contains(&self.flip), "flip", self.flip, "in [0, 1]")
-    }
 }
 
 impl LossRecipe {

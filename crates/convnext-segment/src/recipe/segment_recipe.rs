@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use convnext_core::{ConfigError, ImageSize};
 use convnext_train::{
     AskedBatch, BuiltIn, Deviation, Given, InputRecipe, LayerDecayRecipe, RecipeContext, Rule,
     SupervisedRecipe, TrainError, TrainingRecipe, TransferFromScratch, TransferFromWeights,
@@ -76,17 +75,12 @@ impl SegmentRecipe {
     /// Checks what is neither optimiser nor schedule against its ranges.
     ///
     /// # Errors
-    /// [`ConfigError`] with the first value that does not fit.
+    /// [`TrainError`] with the first value that does not fit.
     pub(crate) fn validate_ranges(&self) -> Result<(), TrainError> {
-        let ImageSize { height, width } = self.input.image_size;
-        self.augmentation.validate()?;
+        self.augmentation.transform(self.input.image_size).validate()?;
         self.loss.validate()?;
         self.regularization.validate()?;
         self.inference.validate()?;
-        if height.min(width) == 0 {
-            let (what, found) = ("image size", format!("{height}x{width}"));
-            return Err(ConfigError::OutOfRange { what, found, expected: "at least 1 pixel" }.into());
-        }
         self.from_weights.layer_decay.map_or(Ok(()), |layers| layers.validate())
     }
 }

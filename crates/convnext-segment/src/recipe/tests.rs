@@ -110,6 +110,9 @@ fn values_without_sense_are_refused() {
     for (setting, what) in [
         ("loss.dice=-1", "Dice"),
         ("augmentation.resize_ratio=[2.0, 1.0]", "resize ratio"),
+        ("augmentation.resize_ratio=[0.5, 200.0]", "resize ratio"),
+        ("augmentation.resize_base=[512, 20000]", "side of the fit"),
+        ("augmentation.flip=1.5", "flip"),
         ("inference.mode={ slide = { crop = 8, stride = 9 } }", "stride of windows"),
         ("inference.resize=\"long:9\"", "give none, short:N or fit:LONGxSHORT"),
         ("regularization.head_dropout=1.0", "head dropout"),

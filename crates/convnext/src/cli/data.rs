@@ -57,6 +57,11 @@ fn run_check(arguments: &CheckArguments, quiet: bool) -> anyhow::Result<()> {
         bail!("--annotations, --crowd-as-object and --allow-missing are for --task detect");
     }
     match arguments.task {
+        CheckedTask::Detect if arguments.decoding.ignore_orientation => {
+            bail!(
+                "--ignore-orientation is not for --task detect: images are turned as their annotations say; leave it out"
+            );
+        }
         CheckedTask::Segment if is_labelled => {
             bail!("--unlabelled and --labels are not for --task segment, whose labels are masks");
         }
@@ -77,6 +82,7 @@ fn run_check(arguments: &CheckArguments, quiet: bool) -> anyhow::Result<()> {
         threads: arguments.threads.unwrap_or(options.threads),
         thumbnails_per_class: arguments.images,
         channels: arguments.channels.unwrap_or(options.channels),
+        orientation: arguments.decoding.orientation(),
     };
     let bar = image_bar(quiet, parts.iter().map(|(_, images)| images.len()).sum());
     let found = survey(&parts, options, |done| bar.set_position(done as u64))?;

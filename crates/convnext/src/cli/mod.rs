@@ -1,5 +1,6 @@
 //! Arguments as typed, and the commands that run them.
 
+mod absent;
 mod activations;
 mod analyze;
 mod bench;

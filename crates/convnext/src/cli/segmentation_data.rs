@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use convnext::core::ClassNames;
-use convnext::data::SegmentationLayout;
+use convnext::data::{Orientation, SegmentationLayout};
 
 /// What the numbers and colours of masks mean.
 #[derive(Debug, Clone, Default, Args)]
@@ -21,11 +21,12 @@ pub(crate) struct SegmentationDataArguments {
 }
 
 impl SegmentationDataArguments {
-    /// How the data is read; `model` are the classes of weights that it is measured with.
+    /// How the data is read; `model` are the classes of weights that it is measured with, `orientation` what is done with EXIF.
     pub(crate) fn layout(
         &self,
         model: Option<ClassNames>,
         validation_fraction: Option<f64>,
+        orientation: Orientation,
     ) -> SegmentationLayout {
         let default = SegmentationLayout::default();
         SegmentationLayout {
@@ -33,6 +34,7 @@ impl SegmentationDataArguments {
             ignored: self.ignore_index.clone(),
             reduce_zero_label: self.reduce_zero_label,
             model,
+            orientation,
             validation_fraction: validation_fraction.unwrap_or(default.validation_fraction),
         }
     }

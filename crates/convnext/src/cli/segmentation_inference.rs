@@ -63,7 +63,7 @@ impl InferenceArguments {
     /// Preprocessing with the rule of resizing that is asked for, or that of the weights.
     pub(crate) fn preprocessing(&self, of_weights: Preprocessing) -> Preprocessing {
         match self.resize {
-            Some(rule) => Preprocessing { geometry: rule.geometry(1), ..of_weights },
+            Some(rule) => of_weights.resized_by(rule, 1),
             None => of_weights,
         }
     }

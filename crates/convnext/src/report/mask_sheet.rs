@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use convnext_core::{COLOURS, counted};
 use convnext_data::{
-    CorruptFile, Decoding, Image, Orientation, SegmentationSet, SegmentationSurvey, Survey, class_colours,
+    CorruptFile, Decoding, Image, SegmentationSet, SegmentationSurvey, Survey, class_colours,
 };
 use convnext_segment::overlay;
 use maud::{Markup, html};
@@ -153,7 +153,7 @@ fn images(name: &str, set: &SegmentationSet, colours: &[[u8; 3]], wanted: usize)
 
 /// What cannot be read is listed elsewhere.
 fn show(set: &SegmentationSet, at: usize, colours: &[[u8; 3]]) -> Option<Shown> {
-    let image = set.images().image(at, &Decoding::new(COLOURS, Orientation::Honour)).ok()?;
+    let image = set.images().image(at, &Decoding::new(COLOURS, set.orientation())).ok()?;
     let labels = set.label_map(at).ok().filter(|labels| labels.size() == image.size())?;
     let over = overlay(&image, &labels, colours);
     Some(Shown { name: set.images().name(at), images: [image.shrunk(SIDE), over.shrunk(SIDE)] })

@@ -100,3 +100,57 @@ fn masks_without_a_meaning_are_refused_with_a_remedy() {
         .code(1)
         .stdout(contains("4 colours").and(contains("--classes FILE")));
 }
+
+/// A PNG that lies on its side by its EXIF data.
+fn lying(width: u32, height: u32) -> Vec<u8> {
+    use image::ImageEncoder;
+    let quarter_turn = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    let mut bytes = Vec::new();
+    let mut encoder = image::codecs::png::PngEncoder::new(&mut bytes);
+    encoder.set_exif_metadata(quarter_turn.to_vec()).unwrap();
+    let pixels = vec![9; (width * height) as usize];
+    encoder.write_image(&pixels, width, height, image::ExtendedColorType::L8).unwrap();
+    bytes
+}
+
+#[test]
+fn a_check_ignores_a_turn_where_it_is_told_to() {
+    let bench = Bench::new();
+    for (part, name) in [("train", "a"), ("train", "b"), ("val", "c")] {
+        bench.write(&format!("lying/images/{part}/{name}.png"), lying(12, 8));
+        let mask = GrayImage::from_fn(12, 8, |x, _| Luma([(x % 2) as u8]));
+        bench.write(&format!("lying/masks/{part}/{name}.png"), super::streets::png(&mask.into()));
+    }
+    let check = "data check lying --task segment";
+    bench.run(check).code(1).stdout(contains("without the turn in its EXIF data"));
+    let found = bench.json(&format!("{check} --ignore-orientation --json"));
+    assert_eq!(found["found"]["sizes"]["short_side"]["max"], 8, "{found}");
+    assert_eq!(found["found"]["sizes"]["width"]["max"], 12, "{found}");
+    let width = |flag: &str| {
+        let found = bench.json(&format!("data check lying/images --unlabelled --json {flag}"));
+        found["sizes"]["width"]["max"].clone()
+    };
+    assert_eq!([width(""), width("--ignore-orientation")], [8, 12]);
+    bench.refuse(
+        1,
+        &[(
+            "data check lying --task detect --ignore-orientation",
+            &["images are turned as their annotations say"],
+        )],
+    );
+}
+
+#[test]
+fn a_check_decides_on_nothing_where_no_mask_can_be_used() {
+    let bench = street();
+    for (part, count) in [("train", 4), ("val", 2)] {
+        for number in 0..count {
+            bench.write(&format!("street/annotations/{part}/{part}{number}.png"), "no image");
+        }
+    }
+    bench
+        .run("data check street --task segment")
+        .code(1)
+        .stdout(contains("train0.png").and(contains("leave 0 class").or(contains("values:")).not()))
+        .stderr(contains("6 of 6 masks cannot be used").and(contains("do not say which class").not()));
+}

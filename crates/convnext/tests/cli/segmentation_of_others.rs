@@ -185,3 +185,16 @@ fn windows_go_through_in_batches_and_neighbours_take_no_flags_of_masks() {
     assert!(one.as_f64().unwrap() > 0.0 && (one.as_f64().unwrap() - four.as_f64().unwrap()).abs() < 1e-3);
     bench.refuse(1, &[("evaluate --data data --weights hf --knn --flip", &["--knn", "mirror images out"])]);
 }
+
+#[test]
+fn a_crop_or_a_scale_that_leaves_too_little_is_named() {
+    let bench = bench();
+    let segment = "segment 45x61.png --weights hf --out out --overwrite --resize none";
+    bench.refuse(
+        1,
+        &[
+            (&format!("{segment} --mode slide --crop 8"), &["crop 8 leaves 8x8 pixels", "at least 32"]),
+            (&format!("{segment} --scales 0.01"), &["scale 0.01 leaves 1x1 pixels", "at least 32"]),
+        ],
+    );
+}

@@ -49,7 +49,13 @@ fn a_network_is_trained_measured_and_used() {
         let other = bench.json(&format!("{evaluate} {mode} --json"));
         assert!(other["miou"].as_f64().unwrap() > 0.5, "{mode}: {other}");
     }
-    bench.succeed(&format!("{evaluate} --html page.html"));
+    let shown = bench.run(&format!("{evaluate} --html page.html")).success();
+    for said in
+        ["masks: 2 classes of the model", "masks: ignored: 255 (", "% of the pixels measured on are ignored"]
+    {
+        assert!(String::from_utf8_lossy(&shown.get_output().stderr).contains(said), "{said}: {shown}");
+    }
+    bench.run(&format!("{evaluate} -q")).success().stderr("");
     assert!(bench.read_text("page.html").contains("Confusion"));
 
     let image = "streets/images/val/01.png";
@@ -166,4 +172,24 @@ fn what_does_not_fit_masks_is_refused() {
             ("segment a.png --weights w --out out --polygons", &["--json"]),
         ],
     );
+}
+
+#[test]
+fn classes_without_training_pixels_and_a_validation_without_labels_are_told() {
+    let bench = streets();
+    let mask = |number: u32, value: &dyn Fn(u32) -> u8| {
+        let mask = image::GrayImage::from_fn(70 + number, 66, |x, _| image::Luma([value(x)]));
+        bench.write(&format!("streets/annotations/val/{number:02}.png"), super::streets::png(&mask.into()));
+    };
+    let plan = || bench.succeed(&format!("{TRAIN} --labelled-images 3 --batch-size 2 --dry-run --out run"));
+    assert!(!plan().contains("has no pixel"));
+    mask(0, &|x| if x < 9 { 2 } else { 1 });
+    let said = plan();
+    assert!(
+        said.contains("masks: train has no pixel of class_2") && !said.contains("nothing can be measured"),
+        "{said}"
+    );
+    (0..2).for_each(|number| mask(number, &|_| 255));
+    let said = plan();
+    assert!(said.contains("masks: validation has no pixel with a class"), "{said}");
 }

@@ -7,8 +7,9 @@ use image::metadata::Orientation as Turn;
 
 use super::{FULL, Jpeg, of_channels};
 use crate::pixels::image::Image;
-use crate::pixels::orientation::{Orientation, lies_on_its_side, turned};
+use crate::pixels::orientation::{Orientation, lies_on_its_side};
 use crate::pixels::resample::{CropTarget, Region, rows_reached};
+use crate::pixels::turned::turned;
 use crate::reading::caught::caught;
 use crate::reading::size_limit::MAX_DECODED_BYTES;
 
@@ -34,6 +35,11 @@ impl<'a> ScaledJpeg<'a> {
         }
         let turn = jpeg.turn(orientation);
         Some(Self { jpeg, turn })
+    }
+
+    /// The turn by which it is decoded.
+    pub(crate) fn turn(&self) -> Turn {
+        self.turn
     }
 
     /// Width and height in pixels of the image as [`crate::decode`] gives it.

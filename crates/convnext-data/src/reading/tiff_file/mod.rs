@@ -10,6 +10,7 @@ mod shape;
 mod stored;
 mod subsampled;
 
+use convnext_core::ImageSize;
 use image::metadata::Orientation as Turn;
 use tiff::tags::Tag;
 
@@ -50,6 +51,13 @@ pub(crate) fn read(bytes: &[u8], name: &str, shown: bool) -> Result<(Samples, Tu
         false => photometric.interpret(values, &shape, &directory, shown),
     };
     Ok((samples, stored_turn(&directory), meaning))
+}
+
+/// Height and width as the first image is stored, and its turn, without reading values.
+pub(crate) fn size_and_turn(bytes: &[u8]) -> Option<(ImageSize, Turn)> {
+    let directory = Directory::read(bytes)?;
+    let Shape { width, height, .. } = Shape::of(&directory, "").ok()?;
+    Some((ImageSize { height, width }, stored_turn(&directory)))
 }
 
 /// The type of a file's values, without reading them. Of a palette they are colours.

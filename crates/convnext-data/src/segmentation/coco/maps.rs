@@ -1,6 +1,7 @@
 //! Label maps of COCO's annotations.
 
 use convnext_core::ImageSize;
+use image::metadata::Orientation as Turn;
 
 use crate::instances::coco_region::Region;
 use crate::segmentation::mask::{Mask, MaskPixels};
@@ -48,7 +49,7 @@ impl AnnotatedImage {
         for row in 0..size.height {
             ids.extend(by_columns[row..].iter().step_by(size.height));
         }
-        Ok(Mask { size, pixels: MaskPixels::Ids(ids, 0) })
+        Ok(Mask { size, pixels: MaskPixels::Ids(ids, 0), turn: Turn::NoTransforms })
     }
 }
 

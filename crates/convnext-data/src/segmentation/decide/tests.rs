@@ -4,7 +4,7 @@ use crate::segmentation::seen::Seen;
 fn seen(values: &[MaskValue]) -> SeenValues {
     let count = |(first, &value): (usize, &MaskValue)| (value, Seen { pixels: 10, masks: 1, first });
     let values: std::collections::BTreeMap<_, _> = values.iter().enumerate().map(count).collect();
-    SeenValues { pixels: 10 * values.len() as u64, values, others: 0 }
+    SeenValues { pixels: 10 * values.len() as u64, values, ..SeenValues::default() }
 }
 
 fn ids(ids: &[u16]) -> SeenValues {
@@ -46,6 +46,26 @@ fn numbers_are_classes_in_order() {
     let wishes = Wishes { reduce_zero_label: true, ..Wishes::default() };
     let decided = wishes.decide(&ids(&[0, 1, 2, 3])).unwrap();
     assert_eq!(labels(&decided, &[0, 1, 3]), [None, Some(0), Some(2)]);
+}
+
+#[test]
+fn numbers_above_255_make_it_a_class() {
+    let all: Vec<u16> = (0..300).collect();
+    let decided = Wishes::default().decide(&ids(&all)).unwrap();
+    assert_eq!(
+        (decided.classes.len(), labels(&decided, &[254, 255, 299])),
+        (300, vec![Some(254), Some(255), Some(299)])
+    );
+    let said = |words: &str| decided.decisions.iter().any(|said| said.contains(words));
+    assert!(said("255 is a class") && !said("no pixel has the number"), "{:?}", decided.decisions);
+    let ignored = Wishes { ignored: vec![255], ..Wishes::default() }.decide(&ids(&all)).unwrap();
+    assert_eq!(
+        (ignored.classes.len(), labels(&ignored, &[254, 255, 256])),
+        (299, vec![Some(254), None, Some(255)])
+    );
+    let to_254: Vec<u16> = (0..256).collect();
+    let decided = Wishes::default().decide(&ids(&to_254)).unwrap();
+    assert_eq!((decided.classes.len(), labels(&decided, &[255])), (255, vec![None]));
 }
 
 #[test]

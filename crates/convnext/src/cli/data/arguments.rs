@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::detection_data::DetectionDataArguments;
 use crate::cli::segmentation_data::SegmentationDataArguments;
-use crate::cli::values;
+use crate::cli::values::{self, DecodeArguments};
 
 /// Look at every image: counts, sizes, files that cannot be read, duplicates, and a page of images
 #[derive(Debug, Args)]
@@ -57,6 +57,8 @@ pub(super) struct CheckArguments {
     /// Channels of the images, as for `pretrain`; more than 3 are those of TIFF files [default: 3]
     #[arg(long, value_name = "N", value_parser = values::channels)]
     pub(super) channels: Option<usize>,
+    #[command(flatten)]
+    pub(super) decoding: DecodeArguments,
     /// Threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = values::threads)]
     pub(super) threads: Option<usize>,

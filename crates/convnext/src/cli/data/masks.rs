@@ -4,11 +4,12 @@ use std::path::Path;
 
 use anyhow::bail;
 use convnext::core::{Seed, counted};
-use convnext::data::{SegmentationSurvey, Survey, SurveyOptions, SurveyedLabels, survey, survey_masks};
+use convnext::data::{SegmentationSurvey, Survey, SurveyOptions, survey, survey_masks};
 use convnext::write_mask_sheet;
 use serde::Serialize;
 
 use super::arguments::CheckArguments;
+use crate::cli::absent::{PRINTED, absent, first};
 use crate::cli::output::{counted_in_thousands, print_json, print_text, table};
 use crate::cli::progress::image_bar;
 
@@ -21,12 +22,9 @@ struct Checked<'a> {
     found: Option<&'a Survey>,
 }
 
-/// Findings of a kind that are printed; the page has more.
-const PRINTED: usize = 10;
-
 pub(super) fn run(arguments: &CheckArguments, held_out: f64, quiet: bool) -> anyhow::Result<()> {
     let CheckArguments { data, masks, out, .. } = arguments;
-    let layout = masks.layout(None, Some(held_out));
+    let layout = masks.layout(None, Some(held_out), arguments.decoding.orientation());
     let bar = image_bar(quiet, 0);
     let progress = |done: usize, all: usize| {
         bar.set_length(all as u64);
@@ -51,6 +49,7 @@ fn images(arguments: &CheckArguments, masks: &SegmentationSurvey, quiet: bool) -
         threads: arguments.threads.unwrap_or(options.threads),
         thumbnails_per_class: 0,
         channels: arguments.channels.unwrap_or(options.channels),
+        orientation: arguments.decoding.orientation(),
     };
     let mut parts = Vec::new();
     if let Some(data) = &masks.data {
@@ -85,7 +84,12 @@ fn described(masks: &SegmentationSurvey, found: Option<&Survey>) -> String {
         lines.push(format!("{}: {images}{source}, {ignored} of the pixels ignored", part.name));
     }
     lines.extend(masks.decisions.clone());
-    lines.extend(masks.parts.first().and_then(|train| absent(train, &masks.classes)));
+    lines.extend(
+        masks
+            .parts
+            .first()
+            .and_then(|train| absent((train.name, "pixel"), &train.pixels_per_class, &masks.classes)),
+    );
     lines.extend(mask_lines(masks));
     if let Some(found) = found {
         lines.extend(image_lines(found));
@@ -93,29 +97,9 @@ fn described(masks: &SegmentationSurvey, found: Option<&Survey>) -> String {
     lines.join("\n")
 }
 
-/// The classes that a part has no pixel of.
-fn absent(part: &SurveyedLabels, classes: &[String]) -> Option<String> {
-    let names = part.pixels_per_class.iter().zip(classes).filter(|(pixels, _)| **pixels == 0);
-    let names: Vec<String> = names.map(|(_, name)| name.clone()).collect();
-    (!names.is_empty()).then(|| format!("{} has no pixel of {}", part.name, first(&names)))
-}
-
 /// Kinds, sizes, values, and what is wrong.
 fn mask_lines(masks: &SegmentationSurvey) -> Vec<String> {
-    let kinds = masks.kinds.iter().map(|(kind, count)| format!("{count} {kind}"));
-    let mut lines = vec![format!("masks: {}", kinds.collect::<Vec<_>>().join(", "))];
-    if let Some([small, large]) = masks.sizes {
-        let range = if small == large {
-            small.with_unit()
-        } else {
-            format!("{} to {}", small.with_unit(), large.with_unit())
-        };
-        lines[0].push_str(&format!(", of {range}"));
-    }
-    let values: Vec<String> = masks.values.iter().take(64).map(|found| found.value.to_string()).collect();
-    let more = masks.values.len().saturating_sub(values.len());
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    lines.push(format!("values: {}{more}", values.join(", ")));
+    let mut lines = if masks.kinds.is_empty() { Vec::new() } else { value_lines(masks) };
     for (names, [one, many], partner) in
         [(&masks.images_alone, ["image", "images"], "mask"), (&masks.masks_alone, ["mask", "masks"], "image")]
     {
@@ -132,13 +116,23 @@ fn mask_lines(masks: &SegmentationSurvey) -> Vec<String> {
     lines
 }
 
-/// The first of some names.
-pub(super) fn first(names: &[String]) -> String {
-    let mut shown = names[..names.len().min(PRINTED)].join(", ");
-    if names.len() > PRINTED {
-        shown.push_str(", ...");
+/// Kinds, sizes and values of the masks that can be used.
+fn value_lines(masks: &SegmentationSurvey) -> Vec<String> {
+    let kinds = masks.kinds.iter().map(|(kind, count)| format!("{count} {kind}"));
+    let mut lines = vec![format!("masks: {}", kinds.collect::<Vec<_>>().join(", "))];
+    if let Some([small, large]) = masks.sizes {
+        let range = if small == large {
+            small.with_unit()
+        } else {
+            format!("{} to {}", small.with_unit(), large.with_unit())
+        };
+        lines[0].push_str(&format!(", of {range}"));
     }
-    shown
+    let values: Vec<String> = masks.values.iter().take(64).map(|found| found.value.to_string()).collect();
+    let more = masks.values.len().saturating_sub(values.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    lines.push(format!("values: {}{more}", values.join(", ")));
+    lines
 }
 
 /// What is wrong with images.

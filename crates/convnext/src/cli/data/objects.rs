@@ -11,7 +11,8 @@ use convnext::write_object_sheet;
 use serde::Serialize;
 
 use super::arguments::CheckArguments;
-use super::masks::{first, image_lines};
+use super::masks::image_lines;
+use crate::cli::absent::absent;
 use crate::cli::output::{counted_in_thousands, print_json, print_text, table, thousands};
 use crate::cli::progress::image_bar;
 
@@ -51,6 +52,7 @@ fn images(arguments: &CheckArguments, objects: &DetectionSurvey, quiet: bool) ->
         threads: arguments.threads.unwrap_or(options.threads),
         thumbnails_per_class: 0,
         channels: arguments.channels.unwrap_or(options.channels),
+        ..options
     };
     let mut parts = Vec::new();
     if let Some(data) = &objects.data {
@@ -80,7 +82,12 @@ fn described(objects: &DetectionSurvey, found: Option<&Survey>) -> String {
     }
     lines.extend(objects.decisions.clone());
     lines.extend(objects.remarks.iter().map(AnnotationRemark::sentence));
-    lines.extend(objects.parts.first().and_then(|train| absent(train, &objects.classes)));
+    lines.extend(
+        objects
+            .parts
+            .first()
+            .and_then(|train| absent((train.name, "object"), &train.objects_per_class, &objects.classes)),
+    );
     lines.extend(objects.unusable.iter().map(|file| format!("cannot be used: {}: {}", file.name, file.why)));
     lines.extend(objects.refusal.clone());
     lines.extend(found.into_iter().flat_map(image_lines));
@@ -124,13 +131,6 @@ fn part(part: &SurveyedObjects) -> String {
         counted_in_thousands(objects as usize, "object", "objects"),
         thousands(part.masks),
     )
-}
-
-/// The classes that a part has no object of.
-fn absent(part: &SurveyedObjects, classes: &[String]) -> Option<String> {
-    let names = part.objects_per_class.iter().zip(classes).filter(|(objects, _)| **objects == 0);
-    let names: Vec<String> = names.map(|(_, name)| name.clone()).collect();
-    (!names.is_empty()).then(|| format!("{} has no object of {}", part.name, first(&names)))
 }
 
 /// Ends with an error when a training would.

@@ -1,7 +1,7 @@
 //! `convnext evaluate` of a detector.
 
 use anyhow::bail;
-use convnext::core::{DetectionTask, Preprocessing, Seed, WeightMetadata, counted};
+use convnext::core::{DetectionTask, Seed, WeightMetadata, counted};
 use convnext::data::{DetectionSet, Split, open_detection, open_detection_part};
 use convnext::detect::{
     CocoResult, Detection, DetectionClass, DetectionEvaluation, DetectionEvaluationSource, DetectionScores,
@@ -40,7 +40,7 @@ pub(super) fn evaluate(
     let options = arguments.detection.options(detect_options_of(&metadata));
     let preprocessing = match arguments.inference.resize {
         None => metadata.preprocessing,
-        Some(rule) => Preprocessing { geometry: rule.geometry(SIDE_MULTIPLE), ..metadata.preprocessing },
+        Some(rule) => metadata.preprocessing.resized_by(rule, SIDE_MULTIPLE),
     };
     let bar = image_bar(shared.quiet, set.len());
     let predictions = arguments.write_predictions.as_deref().map(ResultsFile::new).transpose();

@@ -14,7 +14,7 @@ use super::page::Measured;
 use super::percent::percent;
 use crate::cli::finetune::share::check_share_is_used;
 use crate::cli::machine::Machine;
-use crate::cli::output::table;
+use crate::cli::output::{print_progress, table};
 use crate::cli::parts::MeasuredPart;
 use crate::cli::progress::image_bar;
 use crate::cli::shared::SharedMachine;
@@ -22,7 +22,7 @@ use crate::cli::shared::SharedMachine;
 /// Measures how well the pixels of each class are told.
 pub(super) fn evaluate(arguments: &EvaluateArguments, shared: &SharedMachine) -> anyhow::Result<Measured> {
     let Machine { device, precision, .. } = &shared.machine;
-    let (model, metadata, options, task, (part, set)) = shared.prepare(|| {
+    let (model, metadata, options, task, Images { part, set, decisions }) = shared.prepare(|| {
         check_flags(arguments)?;
         let (model, metadata) = load_segmentation(&arguments.weights.file()?, device)?;
         let of_weights = inference_of(&metadata);
@@ -32,6 +32,9 @@ pub(super) fn evaluate(arguments: &EvaluateArguments, shared: &SharedMachine) ->
         let images = images(arguments, &task, metadata.class_count())?;
         Ok((model, metadata, options, task, images))
     })?;
+    if !shared.quiet {
+        decisions.iter().for_each(|decision| print_progress(&format!("masks: {decision}")));
+    }
     let model = model.with_precision(*precision);
     let colours = class_colours(&task.palette, metadata.class_count());
     let preprocessing = arguments.inference.preprocessing(metadata.preprocessing);
@@ -53,30 +56,37 @@ fn named(arguments: &EvaluateArguments, metadata: &WeightMetadata) -> anyhow::Re
     Ok(SegmentationTask { classes, ..task })
 }
 
+/// The images to measure on, and what was decided about their masks.
+struct Images {
+    part: MeasuredPart,
+    set: SegmentationSet,
+    decisions: Vec<String>,
+}
+
 /// The images to measure on, with the classes of the weights; weights without names take the data's as they are.
-fn images(
-    arguments: &EvaluateArguments,
-    task: &SegmentationTask,
-    outputs: usize,
-) -> anyhow::Result<(MeasuredPart, SegmentationSet)> {
+fn images(arguments: &EvaluateArguments, task: &SegmentationTask, outputs: usize) -> anyhow::Result<Images> {
     let model = Some(task.classes.clone()).filter(|classes| !classes.is_empty());
-    let layout = arguments.masks.layout(model.clone(), arguments.val_fraction);
-    let (part, set) = match arguments.val_fraction {
+    let orientation = arguments.decoding.orientation();
+    let layout = arguments.masks.layout(model.clone(), arguments.val_fraction, orientation);
+    let (part, set, mut decisions) = match arguments.val_fraction {
         None => {
             let asked = arguments.split.map(Split::from);
             let part = open_segmentation_part(&arguments.data, &layout, asked)?;
-            (MeasuredPart::of_masks(&part), part.images)
+            (MeasuredPart::of_masks(&part), part.images, part.decisions)
         }
         Some(fraction) => {
             let data = open_segmentation(&arguments.data, &layout, Seed(arguments.seed))?;
             let sources = [&*data.validation_source, &*data.train_source];
             check_share_is_used(Some(fraction), data.held_out, sources, &arguments.data)?;
-            (MeasuredPart::of_segmentation(&data), data.validation)
+            (MeasuredPart::of_segmentation(&data), data.validation, data.decisions)
         }
     };
+    if set.ignored_pixels() > 0 {
+        decisions.push(format!("{:.2} % of the pixels measured on are ignored", set.ignored_percent()));
+    }
     match model {
-        Some(classes) => Ok((part, set.for_classes(&classes)?)),
-        None if set.classes().len() == outputs => Ok((part, set)),
+        Some(classes) => Ok(Images { part, set: set.for_classes(&classes)?, decisions }),
+        None if set.classes().len() == outputs => Ok(Images { part, set, decisions }),
         None => bail!(
             "{} does not name its {outputs} classes, and {} has {}; name those of the weights with --class-names FILE",
             arguments.weights.text(),

@@ -67,7 +67,7 @@ pub(crate) struct FinetuneArguments {
     /// What does not learn: with `encoder` a linear probe is trained, for --task segment and detect the heads alone
     #[arg(long, value_name = "PART", default_value = "nothing")]
     pub(super) freeze: FreezeName,
-    /// How much the images of each class count [default: that of the recipe]
+    /// How much each class counts in the loss: its images, or with --task segment its pixels [default: that of the recipe]
     #[arg(long, value_name = "WEIGHTS")]
     pub(super) class_weights: Option<ClassWeightsName>,
     /// For --task segment and detect: channels of the decode head, or of the pyramid [default: as in the paper from Tiny on, 512
@@ -161,9 +161,10 @@ impl FreezeName {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum ClassWeightsName {
-    /// All images count the same
+    /// All images, or pixels, count the same
     Equal,
-    /// All classes count the same, for sets where some classes have few images
+    /// All classes count the same, for sets where some classes have few images; with --task segment rare classes count more,
+    /// by 1 / ln(1.02 + share of the pixels)
     Balanced,
 }
 

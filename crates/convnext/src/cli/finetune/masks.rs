@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::bail;
 use convnext::core::{ModelConfig, Seed, SegmentationTask, UperNetConfig, WeightMetadata};
-use convnext::data::{SegmentationData, open_segmentation};
+use convnext::data::{HELD_OUT, Orientation, SegmentationData, open_segmentation};
 use convnext::segment::{
     MaskSubset, SegmentJob, SegmentRecipe, Segmented, plan_segmentation, train_segmentation,
 };
@@ -13,6 +13,7 @@ use convnext::train::{InitFrom, RecipeContext, SupervisedRecipe, read_metadata};
 use super::arguments::FinetuneArguments;
 use super::finished::{FinishedTraining, same_part};
 use super::share::check_share_is_used;
+use crate::cli::absent::absent;
 use crate::cli::parts::MeasuredPart;
 use crate::cli::plan::print_plan;
 use crate::cli::shared::SharedMachine;
@@ -29,6 +30,10 @@ pub(super) fn run(arguments: FinetuneArguments, shared: &SharedMachine) -> anyho
         );
     }
     let measured_on = MeasuredPart::of_segmentation(&data);
+    let turn = match data.train.orientation() {
+        Orientation::Honour => "",
+        Orientation::Ignore => " --ignore-orientation",
+    };
     for decision in &data.decisions {
         log::info!("{decision}");
     }
@@ -45,8 +50,9 @@ pub(super) fn run(arguments: FinetuneArguments, shared: &SharedMachine) -> anyho
     let segmented = train_segmentation(&job, data, &shared.machine.device, progress)?;
     let Segmented { weights, summary, held_out } = &segmented;
     let same_part = same_part(*held_out, job.labels.validation_fraction, &job.run);
-    let same_images = format!("{}{same_part}", of_masks(&job.labels));
-    let segment = |weights: &Path| format!("segment IMAGE --weights {} --out segmented", weights.display());
+    let same_images = format!("{}{turn}{same_part}", of_masks(&job.labels));
+    let segment =
+        |weights: &Path| format!("segment IMAGE --weights {} --out segmented{turn}", weights.display());
     FinishedTraining { run: &job.run, weights, summary, same_images }.print(&measured_on, segment)
 }
 
@@ -109,7 +115,7 @@ fn labels(arguments: &FinetuneArguments) -> MaskSubset {
         classes: masks.classes.clone(),
         ignored: masks.ignore_index.clone(),
         reduce_zero_label: masks.reduce_zero_label,
-        validation_fraction: masks.layout(None, arguments.val_fraction).validation_fraction,
+        validation_fraction: arguments.val_fraction.unwrap_or(HELD_OUT),
         count: arguments.labelled_images,
         fraction: arguments.label_fraction,
     }
@@ -119,7 +125,8 @@ fn labels(arguments: &FinetuneArguments) -> MaskSubset {
 fn open(arguments: &FinetuneArguments, labels: &MaskSubset) -> anyhow::Result<SegmentationData> {
     let FinetuneArguments { data, val_fraction, training, .. } = arguments;
     let seed = Seed(training.seed);
-    let mut images = open_segmentation(data, &arguments.masks.layout(None, *val_fraction), seed)?;
+    let layout = arguments.masks.layout(None, *val_fraction, training.decoding.orientation());
+    let mut images = open_segmentation(data, &layout, seed)?;
     let sources = [&*images.validation_source, &*images.train_source];
     check_share_is_used(*val_fraction, images.held_out, sources, data)?;
     if let Some(count) = labels.count {
@@ -128,7 +135,19 @@ fn open(arguments: &FinetuneArguments, labels: &MaskSubset) -> anyhow::Result<Se
     if let Some(fraction) = labels.fraction {
         images.train = images.train.choose_fraction(fraction, seed)?;
     }
+    let lacking = lacking(&images);
+    images.decisions.extend(lacking);
     Ok(images)
+}
+
+/// What the images that were chosen have nothing of.
+fn lacking(images: &SegmentationData) -> Vec<String> {
+    let SegmentationData { train, validation, classes, .. } = images;
+    let absent = absent(("train", "pixel"), &train.pixels_per_class(), &classes.0);
+    let unmeasured = validation.pixels_per_class().iter().all(|&pixels| pixels == 0);
+    let unmeasured = unmeasured
+        .then(|| "validation has no pixel with a class, so nothing can be measured on it".to_owned());
+    absent.into_iter().chain(unmeasured).collect()
 }
 
 /// Refuses flags that are about classes of whole images.

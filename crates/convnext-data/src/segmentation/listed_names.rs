@@ -1,0 +1,72 @@
+//! The image that a line of a list names.
+
+use std::collections::HashMap;
+
+use crate::datasets::listing::Listing;
+use crate::datasets::relative::last;
+use crate::error::DataError;
+use crate::segmentation::place::stem;
+use crate::segmentation::refusal::listed;
+
+/// Images by their names, each with whether it has a mask.
+pub(crate) struct ImageNames<'a> {
+    listing: &'a Listing,
+    by_stem: HashMap<&'a str, Vec<(usize, bool)>>,
+}
+
+impl<'a> ImageNames<'a> {
+    pub(crate) fn of(listing: &'a Listing, images: impl Iterator<Item = (usize, bool)>) -> Self {
+        let mut by_stem: HashMap<&str, Vec<(usize, bool)>> = HashMap::new();
+        for (image, has_mask) in images {
+            by_stem.entry(stem(listing.images.get(image))).or_default().push((image, has_mask));
+        }
+        Self { listing, by_stem }
+    }
+
+    /// The image that a line of a list names, with or without folders and extension: the one whose path ends as the line
+    /// does, or the only one of its stem. `None` where there is none.
+    ///
+    /// # Errors
+    /// [`DataError::Layout`] for a line that may mean several.
+    pub(crate) fn image(&self, line: &str, list: &str) -> Result<Option<(usize, bool)>, DataError> {
+        let line = line.trim_start_matches("./");
+        // An extension is none where the stem of an image has points.
+        let wanted = if self.by_stem.contains_key(last(line)) { line } else { without_extension(line) };
+        let Some(images) = self.by_stem.get(last(wanted)) else { return Ok(None) };
+        if let [image] = images[..] {
+            return Ok(Some(image));
+        }
+        let fit =
+            |&(image, _): &(usize, bool)| fit(wanted, without_extension(self.listing.images.get(image)));
+        let Some(best) = images.iter().filter_map(fit).max() else {
+            return Err(self.several(line, list, images));
+        };
+        let fitting: Vec<_> = images.iter().copied().filter(|image| fit(image) == Some(best)).collect();
+        match fitting[..] {
+            [image] => Ok(Some(image)),
+            _ => Err(self.several(line, list, &fitting)),
+        }
+    }
+
+    fn several(&self, line: &str, list: &str, images: &[(usize, bool)]) -> DataError {
+        let paths: Vec<&str> = images.iter().map(|&(image, _)| self.listing.images.get(image)).collect();
+        DataError::Layout {
+            path: self.listing.name(list),
+            found: format!("its line '{line}' may mean {} images: {}", paths.len(), listed(&paths)),
+            advice: "write the folders of the images into its lines".into(),
+        }
+    }
+}
+
+/// How well a line fits a path, where one is the end of the other: wholly, and with how much of it.
+fn fit(line: &str, path: &str) -> Option<(bool, usize)> {
+    let is_end =
+        |end: &str, of: &str| of.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'));
+    (is_end(line, path) || is_end(path, line)).then(|| (line == path, line.len().min(path.len())))
+}
+
+/// A path without the extension of its last part.
+fn without_extension(path: &str) -> &str {
+    let extension = last(path).len() - stem(path).len();
+    &path[..path.len() - extension]
+}
