@@ -7,10 +7,11 @@
 //! 4. `remap`: each tensor's name and layout as dense PyTorch code has them (docs/facts.md, "Sparse FCMAE
 //!    training checkpoint keys", "`remap_checkpoint_keys`");
 //! 5. `infer`: the configuration from names and shapes, which must fit it without exception;
-//! 6. `description`: what else is known, from the files beside it.
+//! 6. `description`: what else is known, from the files beside it; `classes`: the names of the classes.
 //!
 //! `lone_shard` says so where a file is one of several.
 
+mod classes;
 mod description;
 mod detector;
 mod dialect;
@@ -26,10 +27,7 @@ mod upernet;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use convnext_core::{
-    ClassNames, ConfigError, DetectionTask, DetectorRules, SegmentationTask, Tagged, WeightMetadata,
-    imagenet_1k_classes,
-};
+use convnext_core::{ClassNames, DetectionTask, DetectorRules, WeightMetadata};
 
 use crate::array::NamedArray;
 use crate::error::{IoError, bad_tensor};
@@ -70,6 +68,8 @@ pub(crate) struct Foreign {
     tensors: BTreeMap<String, Remapped>,
     /// Settings of the files beside it that are not followed here, and what in the file does not fit.
     remarks: Vec<String>,
+    /// Names of classes that were stated beside it and do not fit.
+    unused_names: Option<ClassNames>,
 }
 
 impl Foreign {
@@ -132,52 +132,16 @@ impl Foreign {
             let object = objects.iter().find(|(name, _)| in_place(name));
             object.map_or(error, |(_, class)| forbidden(path, class))
         })?;
-        let Completed { metadata, mut remarks } = description::complete(path, inferred);
+        let Completed { metadata, mut remarks, unused_names } = description::complete(path, inferred);
         let is_detector = metadata.task.is::<DetectionTask>();
         remarks.extend(is_detector.then(|| detector::unread(path, &origin.program)));
-        Ok(Self { metadata: named(metadata), origin, tensors: remapped, remarks })
+        Ok(Self { metadata, origin, tensors: remapped, remarks, unused_names })
     }
 
-    /// The same with the names and colours of classes that the file holds, where they are those of a segmentation network or
-    /// a detector, which has no colours, of which none are known yet; a remark says which of the two do not fit.
-    pub(crate) fn with_classes(self, table: Option<&ClassTable>) -> Self {
-        let Some(table) = table else { return self };
-        if self.metadata.task.is::<DetectionTask>() {
-            return self.with_class_names(table);
-        }
-        let Ok(task) = self.metadata.task.read::<SegmentationTask>() else { return self };
-        let (outputs, mut remarks) = (self.metadata.class_count(), self.remarks);
-        // Those of another number of classes are of another head; names and colours may be of different origin.
-        let names = ClassNames(table.names.clone());
-        let classes = match names.check(outputs) {
-            _ if !task.classes.is_empty() => task.classes,
-            Ok(()) => names,
-            Err(why) => {
-                remarks.push(unused_names(&why));
-                task.classes
-            }
-        };
-        let colours = table.palette.len();
-        let palette = if colours == outputs { table.palette.clone() } else { task.palette };
-        if colours != outputs && colours > 0 {
-            remarks
-                .push(format!("the palette in the file is not used: {colours} colours, {outputs} classes"));
-        }
-        let of_table = SegmentationTask { classes, palette, ..task };
-        let metadata = WeightMetadata { task: Tagged::new(&of_table), ..self.metadata };
-        Self { metadata, remarks, ..self }
-    }
-
-    /// The same with the names of classes of a table, where none are known yet.
-    fn with_class_names(mut self, table: &ClassTable) -> Self {
-        let names = ClassNames(table.names.clone());
-        if !self.metadata.class_names().is_empty() || names.is_empty() {
-            return self;
-        }
-        match names.check(self.metadata.class_count()) {
-            Ok(()) => self.metadata = self.metadata.with_class_names(names),
-            Err(why) => self.remarks.push(unused_names(&why)),
-        }
+    /// The same with the names and colours of classes that the file holds, where none are known yet; a thousand classes that
+    /// nobody names are those of ImageNet. Remarks say what does not fit.
+    pub(crate) fn with_classes(mut self, table: Option<&ClassTable>) -> Self {
+        self.metadata = classes::named(self.metadata, self.unused_names.take(), table, &mut self.remarks);
         self
     }
 
@@ -265,24 +229,6 @@ fn choose<'c>(
         }
         [first, ..] => Ok(first),
     }
-}
-
-/// Without the names that stand for none; a thousand classes without names are those of ImageNet.
-fn named(metadata: WeightMetadata) -> WeightMetadata {
-    let is_placeholder = |(index, name): (usize, &String)| {
-        *name == format!("LABEL_{index}") || *name == ClassNames::default().name(index)
-    };
-    let names = metadata.class_names();
-    if names.is_empty() || !names.0.iter().enumerate().all(is_placeholder) {
-        return metadata;
-    }
-    let is_imagenet = description::is_of_imagenet(&metadata);
-    metadata.with_class_names(if is_imagenet { imagenet_1k_classes() } else { ClassNames::default() })
-}
-
-/// Remark on names of other classes than the model's.
-fn unused_names(why: &ConfigError) -> String {
-    format!("the names of classes in the file are not used: {why}")
 }
 
 fn foreign(path: &Path) -> IoError {

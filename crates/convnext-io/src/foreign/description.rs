@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use convnext_core::{
-    ClassificationTask, DetectionTask, Fit, Geometry, IMAGENET_1K_CLASSES, Preprocessing, SegmentationTask,
-    WeightMetadata, imagenet_1k_classes,
+    ClassNames, DetectionTask, Fit, Geometry, Preprocessing, SegmentationTask, WeightMetadata,
 };
 
+use super::classes;
 use crate::error::IoError;
 use crate::package_config::PackageConfig;
 
@@ -26,28 +26,22 @@ const LARGER_CROPS: (&str, Fit) = ("640x640", Fit { long: 2560, short: 640, pad:
 pub(super) struct Completed {
     pub(super) metadata: WeightMetadata,
     pub(super) remarks: Vec<String>,
+    /// Stated names of classes that do not fit the model.
+    pub(super) unused_names: Option<ClassNames>,
 }
 
-/// Completes what shapes told: by the configuration of timm or transformers beside the file, if it is of such a model;
-/// by the size in an official file's name; and by the names of ImageNet's classes where there are a thousand.
+/// Completes what shapes told: by the configuration of timm or transformers beside the file, if it is of such a model, and by
+/// the size in an official file's name.
 ///
 /// What makes no sense for this model is left aside, because a `config.json` may be of anything; a remark says so.
 pub(super) fn complete(path: &Path, metadata: WeightMetadata) -> Completed {
-    let (stated, mut remarks) = match beside(path) {
-        None => (None, Vec::new()),
-        Some(Err(error)) => (None, vec![format!("{error}: {NOT_USED}")]),
-        Some(Ok(stated)) => {
-            let file = path.with_file_name(CONFIG);
-            let found = with_stated(&metadata, &stated);
-            let remark = |text: &String| format!("beside {}: {text}", path.display());
-            match found {
-                Ok(found) => (Some(found), stated.remarks.iter().map(remark).collect()),
-                Err(why) => (None, vec![format!("{}: {why}: {NOT_USED}", file.display())]),
-            }
-        }
+    let Beside { described, mut remarks, unused_names } = match read_config(path) {
+        None => Beside::default(),
+        Some(Err(error)) => Beside { remarks: vec![format!("{error}: {NOT_USED}")], ..Beside::default() },
+        Some(Ok(stated)) => with_stated(path, &metadata, stated),
     };
-    let is_described = stated.is_some();
-    let mut metadata = stated.unwrap_or_else(|| with_size_of_name(path, metadata));
+    let is_described = described.is_some();
+    let metadata = described.unwrap_or_else(|| with_size_of_name(path, metadata));
     if !is_described && !remarks.is_empty() {
         let geometry = metadata.preprocessing.geometry;
         let prepared = match geometry.image_size() {
@@ -56,42 +50,61 @@ pub(super) fn complete(path: &Path, metadata: WeightMetadata) -> Completed {
         };
         remarks.push(format!("images are prepared {prepared} and the statistics of ImageNet"));
     }
-    if metadata.class_names().is_empty() && is_of_imagenet(&metadata) {
-        metadata = metadata.with_class_names(imagenet_1k_classes());
-    }
-    Completed { metadata, remarks }
-}
-
-/// `true` for a classifier with as many classes as ImageNet.
-pub(super) fn is_of_imagenet(metadata: &WeightMetadata) -> bool {
-    metadata.task.is::<ClassificationTask>() && metadata.class_count() == IMAGENET_1K_CLASSES
+    Completed { metadata, remarks, unused_names }
 }
 
 /// Handles a configuration that does not fit.
 const NOT_USED: &str = "it is not used";
 
-fn beside(path: &Path) -> Option<Result<PackageConfig, IoError>> {
+fn read_config(path: &Path) -> Option<Result<PackageConfig, IoError>> {
     let [config, preprocessor] = [CONFIG, PREPROCESSOR].map(|name| path.with_file_name(name));
     config
         .is_file()
         .then(|| PackageConfig::read(&config, preprocessor.is_file().then_some(preprocessor.as_path())))
 }
 
-/// The reason when the configuration is of another model. Of an encoder alone it may tell the classes of its head.
-fn with_stated(metadata: &WeightMetadata, stated: &PackageConfig) -> Result<WeightMetadata, String> {
+/// What the configuration beside a file says of it.
+#[derive(Default)]
+struct Beside {
+    /// None when it is of another model.
+    described: Option<WeightMetadata>,
+    unused_names: Option<ClassNames>,
+    remarks: Vec<String>,
+}
+
+/// Of an encoder alone a configuration may tell the classes of its head.
+fn with_stated(path: &Path, metadata: &WeightMetadata, stated: PackageConfig) -> Beside {
+    let file = path.with_file_name(CONFIG);
     let classes = metadata.class_count();
-    if let Some(stated) = stated.classes.filter(|&stated| stated != classes && classes > 0) {
-        return Err(format!("it states {stated} classes, but the weights have {classes}"));
-    }
-    let names = stated.class_names.clone().filter(|names| names.len() == classes);
     let described = WeightMetadata {
         preprocessing: stated.preprocessing(metadata.preprocessing.clone()),
         ..metadata.clone()
     };
-    let named = described.clone().with_class_names(names.unwrap_or_default());
-    // Some lists name two classes the same.
-    let found = if named.validate().is_ok() { named } else { described };
-    found.validate().map(|()| found).map_err(|error| error.to_string())
+    let names = stated.class_names.filter(|names| names.is_empty() || !classes::stand_for_none(names));
+    let names = names.filter(|_| classes > 0);
+    let refused = match stated.classes {
+        Some(stated) if stated != classes && classes > 0 => {
+            Some(format!("it states {stated} classes, but the weights have {classes}"))
+        }
+        _ => described.validate().err().map(|error| error.to_string()),
+    };
+    if let Some(why) = refused {
+        let remarks = vec![format!("{}: {why}: {NOT_USED}", file.display())];
+        return Beside { described: None, unused_names: names, remarks };
+    }
+    let remarks = stated.remarks.iter().map(|text| format!("beside {}: {text}", path.display())).collect();
+    let mut beside = Beside { described: Some(described.clone()), unused_names: None, remarks };
+    match names.as_ref().map(|names| names.check(classes)) {
+        None => {}
+        // That their numbers have gaps is one of the remarks.
+        Some(Ok(())) if names.as_ref().is_some_and(ClassNames::is_empty) => beside.unused_names = names,
+        Some(Ok(())) => beside.described = names.map(|names| described.with_class_names(names)),
+        Some(Err(why)) => {
+            beside.remarks.push(format!("{}: the names of classes are not used: {why}", file.display()));
+            beside.unused_names = names;
+        }
+    }
+    beside
 }
 
 fn with_size_of_name(path: &Path, metadata: WeightMetadata) -> WeightMetadata {
@@ -121,7 +134,7 @@ fn with_size_of_name(path: &Path, metadata: WeightMetadata) -> WeightMetadata {
 mod tests {
     use std::fs;
 
-    use convnext_core::{ClassNames, Geometry};
+    use convnext_core::Geometry;
 
     use super::*;
     use crate::test_files::speck;
@@ -142,12 +155,6 @@ mod tests {
             let found = complete(Path::new(name), metadata(2)).metadata.preprocessing;
             assert_eq!(found.geometry, Preprocessing::for_size(size, 3).geometry, "{name}");
         }
-    }
-
-    #[test]
-    fn a_thousand_classes_are_those_of_imagenet() {
-        assert_eq!(complete(Path::new("x"), metadata(1000)).metadata.class_names().name(0), "tench");
-        assert!(complete(Path::new("x"), metadata(999)).metadata.class_names().is_empty());
     }
 
     #[test]
@@ -184,14 +191,29 @@ mod tests {
             assert!(found.remarks[0].contains(why), "{config}: {:?}", found.remarks);
             assert!(found.remarks[1].contains("224 px"), "{config}: {:?}", found.remarks);
         }
-        // Names that stand twice are no names.
-        let found = described(r#"{"label_names": ["a", "a"]}"#, None);
-        assert_eq!((found.metadata, found.remarks.len()), (metadata(2), 0));
         let transformers = r#"{"id2label": {"0": "ant", "1": "bee"}}"#;
         let found =
             described(transformers, Some(r#"{"size": {"shortest_edge": 384}, "crop_pct": 0.875}"#)).metadata;
         assert_eq!(found.class_names().0, ["ant", "bee"]);
         assert_eq!(found.preprocessing.geometry, Geometry::Warp { size: 384.into() });
+    }
+
+    #[test]
+    fn names_of_classes_that_do_not_fit_are_remarked_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        for (config, why) in [
+            (r#"{"num_classes": 2, "label_names": ["a", "a"], "mean": 0.5}"#, "'a' is duplicated"),
+            (r#"{"num_classes": 2, "label_names": ["a"], "mean": 0.5}"#, "1 names for 2 classes"),
+            (r#"{"id2label": {"0": "a", "2": "b"}, "mean": 0.5}"#, "do not go from 0 on"),
+        ] {
+            fs::write(folder.path().join(CONFIG), config).unwrap();
+            let Completed { metadata, remarks, unused_names } = complete(&path, metadata(2));
+            assert!(remarks.len() == 1 && remarks[0].contains(why), "{remarks:?}");
+            assert!(unused_names.is_some() && metadata.class_names().is_empty());
+            // The rest of the configuration counts all the same.
+            assert_eq!(metadata.preprocessing.mean, [0.5; 3]);
+        }
     }
 
     #[test]
