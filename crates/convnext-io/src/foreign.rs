@@ -7,7 +7,7 @@
 //! 4. `remap`: each tensor's name and layout as dense PyTorch code has them (docs/facts.md, "Sparse FCMAE
 //!    training checkpoint keys", "`remap_checkpoint_keys`");
 //! 5. `infer`: the configuration from names and shapes, which must fit it without exception;
-//! 6. `description`: what else is known, from the files beside it; `classes`: the names of the classes.
+//! 6. `description`: what else is known, from the files beside it, or `undescribed`; `classes`: the names of the classes.
 //!
 //! `lone_shard` says so where a file is one of several.
 
@@ -21,6 +21,7 @@ mod lone_shard;
 mod origin;
 mod parts;
 mod remap;
+mod undescribed;
 mod untold_autoencoder;
 mod upernet;
 
@@ -132,7 +133,8 @@ impl Foreign {
             let object = objects.iter().find(|(name, _)| in_place(name));
             object.map_or(error, |(_, class)| forbidden(path, class))
         })?;
-        let Completed { metadata, mut remarks, unused_names } = description::complete(path, inferred);
+        let Completed { metadata, mut remarks, unused_names } =
+            description::complete(path, inferred, chosen.dialect);
         let is_detector = metadata.task.is::<DetectionTask>();
         remarks.extend(is_detector.then(|| detector::unread(path, &origin.program)));
         Ok(Self { metadata, origin, tensors: remapped, remarks, unused_names })

@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use convnext_core::{
-    ClassNames, DetectionTask, Fit, Geometry, Preprocessing, SegmentationTask, WeightMetadata,
-};
+use convnext_core::{ClassNames, WeightMetadata};
 
-use super::classes;
+use super::dialect::Dialect;
+use super::{classes, undescribed};
 use crate::error::IoError;
 use crate::package_config::PackageConfig;
 
@@ -14,13 +13,6 @@ use crate::package_config::PackageConfig;
 const CONFIG: &str = "config.json";
 /// Beside weights of transformers.
 const PREPROCESSOR: &str = "preprocessor_config.json";
-
-/// Parts of the names of official files that were trained on larger images (docs/facts.md, "Released files").
-const LARGER_SIZES: [(&str, usize); 2] = [("384", 384), ("512", 512)];
-
-/// Part of the names of segmentation networks that were trained on larger crops than 512 pixels, and what their images
-/// are resized to (docs/facts.md, "F. Segmentation").
-const LARGER_CROPS: (&str, Fit) = ("640x640", Fit { long: 2560, short: 640, pad: 1 });
 
 /// Description of a foreign model, and remarks on what is not done as it says.
 pub(super) struct Completed {
@@ -30,26 +22,21 @@ pub(super) struct Completed {
     pub(super) unused_names: Option<ClassNames>,
 }
 
-/// Completes what shapes told: by the configuration of timm or transformers beside the file, if it is of such a model, and by
-/// the size in an official file's name.
+/// Completes what shapes told by the configuration of timm or transformers beside the file, if it is of such a model, or else
+/// as files under names of this kind are used.
 ///
 /// What makes no sense for this model is left aside, because a `config.json` may be of anything; a remark says so.
-pub(super) fn complete(path: &Path, metadata: WeightMetadata) -> Completed {
+pub(super) fn complete(path: &Path, metadata: WeightMetadata, dialect: Dialect) -> Completed {
     let Beside { described, mut remarks, unused_names } = match read_config(path) {
         None => Beside::default(),
         Some(Err(error)) => Beside { remarks: vec![format!("{error}: {NOT_USED}")], ..Beside::default() },
         Some(Ok(stated)) => with_stated(path, &metadata, stated),
     };
-    let is_described = described.is_some();
-    let metadata = described.unwrap_or_else(|| with_size_of_name(path, metadata));
-    if !is_described && !remarks.is_empty() {
-        let geometry = metadata.preprocessing.geometry;
-        let prepared = match geometry.image_size() {
-            Some(size) => format!("with {}", size.with_unit()),
-            None => geometry.to_string(),
-        };
-        remarks.push(format!("images are prepared {prepared} and the statistics of ImageNet"));
-    }
+    let metadata = described.unwrap_or_else(|| {
+        let (metadata, remark) = undescribed::complete(path, metadata, dialect, !remarks.is_empty());
+        remarks.extend(remark);
+        metadata
+    });
     Completed { metadata, remarks, unused_names }
 }
 
@@ -107,34 +94,11 @@ fn with_stated(path: &Path, metadata: &WeightMetadata, stated: PackageConfig) ->
     beside
 }
 
-fn with_size_of_name(path: &Path, metadata: WeightMetadata) -> WeightMetadata {
-    let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    if metadata.task.is::<SegmentationTask>() {
-        let (part, fit) = LARGER_CROPS;
-        let mut preprocessing = metadata.preprocessing.clone();
-        if name.split('_').any(|found| found == part) {
-            preprocessing.geometry = Geometry::Fit(fit);
-        }
-        return WeightMetadata { preprocessing, ..metadata };
-    }
-    if metadata.task.is::<DetectionTask>() {
-        return metadata;
-    }
-    let size = LARGER_SIZES.iter().find(|(part, _)| name.split('_').any(|found| found == *part));
-    match size {
-        Some(&(_, size)) if name.starts_with("convnext") => WeightMetadata {
-            preprocessing: Preprocessing::for_size(size, metadata.preprocessing.channels()),
-            ..metadata
-        },
-        _ => metadata,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
 
-    use convnext_core::Geometry;
+    use convnext_core::{Geometry, Preprocessing};
 
     use super::*;
     use crate::test_files::speck;
@@ -142,19 +106,6 @@ mod tests {
     fn metadata(classes: usize) -> WeightMetadata {
         let model = convnext_core::ModelConfig { classes, input_channels: 3, stem_stride: 4, ..speck() };
         WeightMetadata::of_classifier(&model, ClassNames::default(), Preprocessing::for_size(224, 3))
-    }
-
-    #[test]
-    fn official_names_tell_larger_images() {
-        for (name, size) in [
-            ("convnextv2_base_22k_384_ema.pt", 384),
-            ("convnextv2_huge_22k_512_ema.pt", 512),
-            ("convnextv2_base_22k_224_ema.pt", 224),
-            ("mine_384.pt", 224),
-        ] {
-            let found = complete(Path::new(name), metadata(2)).metadata.preprocessing;
-            assert_eq!(found.geometry, Preprocessing::for_size(size, 3).geometry, "{name}");
-        }
     }
 
     #[test]
@@ -166,7 +117,7 @@ mod tests {
             if let Some(processor) = processor {
                 fs::write(folder.path().join(PREPROCESSOR), processor).unwrap();
             }
-            complete(&path, metadata(2))
+            complete(&path, metadata(2), Dialect::Timm)
         };
         let timm = r#"{"num_classes": 2, "label_names": ["cat", "dog"], "pretrained_cfg":
             {"input_size": [3, 288, 288], "crop_pct": 0.95, "mean": [0.5, 0.5, 0.5], "std": [0.1, 0.2, 0.3]}}"#;
@@ -208,7 +159,7 @@ mod tests {
             (r#"{"id2label": {"0": "a", "2": "b"}, "mean": 0.5}"#, "do not go from 0 on"),
         ] {
             fs::write(folder.path().join(CONFIG), config).unwrap();
-            let Completed { metadata, remarks, unused_names } = complete(&path, metadata(2));
+            let Completed { metadata, remarks, unused_names } = complete(&path, metadata(2), Dialect::Timm);
             assert!(remarks.len() == 1 && remarks[0].contains(why), "{remarks:?}");
             assert!(unused_names.is_some() && metadata.class_names().is_empty());
             // The rest of the configuration counts all the same.
@@ -221,7 +172,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let config = r#"{"num_classes": 2, "label_names": ["cat", "dog"], "mean": 0.5}"#;
         fs::write(folder.path().join(CONFIG), config).unwrap();
-        let found = complete(&folder.path().join("model.safetensors"), metadata(0));
+        let found = complete(&folder.path().join("model.safetensors"), metadata(0), Dialect::Timm);
         assert_eq!(
             (found.metadata.class_names().len(), found.metadata.preprocessing.mean),
             (0, vec![0.5; 3])
