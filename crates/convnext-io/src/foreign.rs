@@ -33,7 +33,7 @@ use convnext_core::{ClassNames, DetectionTask, DetectorRules, WeightMetadata};
 use crate::array::NamedArray;
 use crate::error::{IoError, bad_tensor};
 use crate::tensor_info::TensorInfo;
-use crate::torch_file::ClassTable;
+use crate::torch_file::{ClassTable, NoTensor};
 use description::Completed;
 use dialect::Dialect;
 use locate::{Candidate, Role};
@@ -55,7 +55,7 @@ struct Found<'a> {
     chosen: &'a Candidate,
     /// By their names without wrappers.
     tensors: &'a BTreeMap<String, &'a TensorInfo>,
-    objects: &'a BTreeMap<String, String>,
+    objects: &'a BTreeMap<String, NoTensor>,
 }
 
 /// Content of a foreign file, before its tensors are read.
@@ -75,7 +75,7 @@ pub(crate) struct Foreign {
 
 impl Foreign {
     /// Works out what tensors of these names and shapes are. `objects` is what stands in the file in place of tensors
-    /// or dictionaries, and what each was made from.
+    /// or dictionaries.
     ///
     /// # Errors
     /// [`IoError::Foreign`] for names of no known program, [`IoError::SeveralModels`], [`IoError::BadTensor`],
@@ -85,7 +85,7 @@ impl Foreign {
     pub(crate) fn recognise(
         path: &Path,
         tensors: &[TensorInfo],
-        objects: &BTreeMap<String, String>,
+        objects: &BTreeMap<String, NoTensor>,
     ) -> Result<Self, IoError> {
         Self::of_tensors(path, tensors, objects).map_err(|error| lone_shard::explained(path, error))
     }
@@ -93,7 +93,7 @@ impl Foreign {
     fn of_tensors(
         path: &Path,
         tensors: &[TensorInfo],
-        objects: &BTreeMap<String, String>,
+        objects: &BTreeMap<String, NoTensor>,
     ) -> Result<Self, IoError> {
         let mut by_name: BTreeMap<String, &TensorInfo> = BTreeMap::new();
         for tensor in tensors {
@@ -130,8 +130,8 @@ impl Foreign {
                 let inner = name.strip_prefix(&chosen.prefix);
                 inner.is_some_and(|inner| chosen.dialect.official(inner).is_some())
             };
-            let object = objects.iter().find(|(name, _)| in_place(name));
-            object.map_or(error, |(_, class)| forbidden(path, class))
+            let mut classes = objects.iter().filter_map(|(name, found)| Some((name, found.class()?)));
+            classes.find(|(name, _)| in_place(name)).map_or(error, |(_, class)| forbidden(path, class))
         })?;
         let Completed { metadata, mut remarks, unused_names } =
             description::complete(path, inferred, chosen.dialect);
@@ -216,13 +216,14 @@ pub(crate) fn has_our_names(tensors: &[TensorInfo]) -> bool {
 fn choose<'c>(
     path: &Path,
     candidates: &'c [Candidate],
-    objects: &BTreeMap<String, String>,
+    objects: &BTreeMap<String, NoTensor>,
 ) -> Result<&'c Candidate, IoError> {
     let best = |role: Role| candidates.iter().take_while(move |candidate| candidate.role == role);
     match candidates {
         [] => {
             let is_model = |name: &str| name.split(['.', '_']).any(|word| MODEL_WORDS.contains(&word));
-            let hidden = objects.iter().find(|(name, _)| is_model(name));
+            let mut classes = objects.iter().filter_map(|(name, found)| Some((name, found.class()?)));
+            let hidden = classes.find(|(name, _)| is_model(name));
             Err(hidden.map_or_else(|| foreign(path), |(_, class)| forbidden(path, class)))
         }
         [first, second, ..] if first.role == second.role => {

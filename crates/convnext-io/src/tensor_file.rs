@@ -11,7 +11,7 @@ use crate::array::NamedArray;
 use crate::error::{IoError, read_error};
 use crate::safetensors_file::SafetensorsFile;
 use crate::tensor_info::TensorInfo;
-use crate::torch_file::{ClassTable, TorchFile};
+use crate::torch_file::{ClassTable, NoTensor, TorchFile};
 
 /// Offset of the magic bytes of a tar archive.
 const TAR_MARK: std::ops::Range<usize> = 257..262;
@@ -79,8 +79,8 @@ impl TensorFile {
     }
 
     /// By name, what stands in a PyTorch file in place of tensors, and what it was made from.
-    pub(crate) fn objects(&self) -> &BTreeMap<String, String> {
-        static NONE: BTreeMap<String, String> = BTreeMap::new();
+    pub(crate) fn objects(&self) -> &BTreeMap<String, NoTensor> {
+        static NONE: BTreeMap<String, NoTensor> = BTreeMap::new();
         match self {
             Self::Torch(file) => file.objects(),
             Self::Safetensors(_) => &NONE,
