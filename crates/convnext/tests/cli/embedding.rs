@@ -114,6 +114,7 @@ fn bad_requests_are_refused() {
         ("embed photos --weights weights.safetensors --out x.csv", ".parquet"),
         ("embed gone.jpg --weights weights.safetensors --out x.npy", "gone.jpg"),
         ("embed photos --weights weights.safetensors --out no/folder/x.npy", "no/folder"),
+        ("embed photos --weights weights.safetensors --out weights.safetensors", "over the weights"),
         ("nearest gone.jpg --index gone.safetensors", "gone.safetensors"),
     ] {
         bench.run(line).code(1).stderr(contains(word));
