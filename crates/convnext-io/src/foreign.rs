@@ -7,7 +7,8 @@
 //! 4. `remap`: each tensor's name and layout as dense PyTorch code has them (docs/facts.md, "Sparse FCMAE
 //!    training checkpoint keys", "`remap_checkpoint_keys`");
 //! 5. `infer`: the configuration from names and shapes, which must fit it without exception;
-//! 6. `description`: what else is known, from the files beside it, or `undescribed`; `classes`: the names of the classes.
+//! 6. `description`: what else is known, from the files beside it, or `undescribed`; `classes`: the names of the classes. Where the file
+//!    has metadata of ours, that is all (`own_metadata`).
 //!
 //! `lone_shard` says so where a file is one of several.
 
@@ -19,6 +20,7 @@ mod infer;
 mod locate;
 mod lone_shard;
 mod origin;
+mod own_metadata;
 mod parts;
 mod remap;
 mod undescribed;
@@ -56,6 +58,8 @@ struct Found<'a> {
     /// By their names without wrappers.
     tensors: &'a BTreeMap<String, &'a TensorInfo>,
     objects: &'a BTreeMap<String, NoTensor>,
+    /// Metadata of ours in the file.
+    own: Option<&'a WeightMetadata>,
 }
 
 /// Content of a foreign file, before its tensors are read.
@@ -75,7 +79,7 @@ pub(crate) struct Foreign {
 
 impl Foreign {
     /// Works out what tensors of these names and shapes are. `objects` is what stands in the file in place of tensors
-    /// or dictionaries.
+    /// or dictionaries. `own` is metadata of ours in the file, which counts.
     ///
     /// # Errors
     /// [`IoError::Foreign`] for names of no known program, [`IoError::SeveralModels`], [`IoError::BadTensor`],
@@ -86,14 +90,16 @@ impl Foreign {
         path: &Path,
         tensors: &[TensorInfo],
         objects: &BTreeMap<String, NoTensor>,
+        own: Option<&WeightMetadata>,
     ) -> Result<Self, IoError> {
-        Self::of_tensors(path, tensors, objects).map_err(|error| lone_shard::explained(path, error))
+        Self::of_tensors(path, tensors, objects, own).map_err(|error| lone_shard::explained(path, error))
     }
 
     fn of_tensors(
         path: &Path,
         tensors: &[TensorInfo],
         objects: &BTreeMap<String, NoTensor>,
+        own: Option<&WeightMetadata>,
     ) -> Result<Self, IoError> {
         let mut by_name: BTreeMap<String, &TensorInfo> = BTreeMap::new();
         for tensor in tensors {
@@ -106,7 +112,7 @@ impl Foreign {
         let chosen = choose(path, &candidates, objects)?;
         let shape = |name: &str| by_name.get(name).map_or(&[][..], |tensor| &tensor.shape);
         let parts = Parts::of(chosen, &names, &shape);
-        let found = Found { path, candidates: &candidates, chosen, tensors: &by_name, objects };
+        let found = Found { path, candidates: &candidates, chosen, tensors: &by_name, objects, own };
         let is_detector = parts.is_detector;
         Self::of_parts(&found, &names, parts).or_else(|error| {
             let kind = detector::of_another_shape(&error).filter(|_| is_detector).ok_or(error)?;
@@ -116,7 +122,7 @@ impl Foreign {
 
     /// The content by the parts that belong to the model.
     fn of_parts(found: &Found<'_>, names: &BTreeSet<&str>, parts: Parts<'_>) -> Result<Self, IoError> {
-        let Found { path, candidates, chosen, tensors, objects } = *found;
+        let Found { path, candidates, chosen, tensors, objects, own } = *found;
         let used = parts.used.iter().map(|&(name, _)| name).collect();
         let Some(origin) = Origin::of(candidates, names, &used, objects) else { return Err(foreign(path)) };
         let origin = Origin { other_detector: parts.other_detector.clone(), ..origin };
@@ -133,6 +139,16 @@ impl Foreign {
             let mut classes = objects.iter().filter_map(|(name, found)| Some((name, found.class()?)));
             classes.find(|(name, _)| in_place(name)).map_or(error, |(_, class)| forbidden(path, class))
         })?;
+        if let Some(own) = own {
+            let remarks = own_metadata::contradicted(path, own).into_iter().collect();
+            return Ok(Self {
+                metadata: own.clone(),
+                origin,
+                tensors: remapped,
+                remarks,
+                unused_names: None,
+            });
+        }
         let Completed { metadata, mut remarks, unused_names } =
             description::complete(path, inferred, chosen.dialect);
         let is_detector = metadata.task.is::<DetectionTask>();

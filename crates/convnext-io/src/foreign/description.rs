@@ -43,7 +43,8 @@ pub(super) fn complete(path: &Path, metadata: WeightMetadata, dialect: Dialect) 
 /// Handles a configuration that does not fit.
 const NOT_USED: &str = "it is not used";
 
-fn read_config(path: &Path) -> Option<Result<PackageConfig, IoError>> {
+/// The configuration beside a file, if there is one.
+pub(super) fn read_config(path: &Path) -> Option<Result<PackageConfig, IoError>> {
     let [config, preprocessor] = [CONFIG, PREPROCESSOR].map(|name| path.with_file_name(name));
     config
         .is_file()

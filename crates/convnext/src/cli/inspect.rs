@@ -40,7 +40,7 @@ struct Contents {
     parameters: usize,
     /// Written by another program: the metadata is inferred from the shapes.
     foreign: bool,
-    /// Origin of the model in another program's file, with the tensors that were left out.
+    /// Origin of tensors under the names of another program, with those that were left out.
     origin: Option<Origin>,
     metadata: Option<WeightMetadata>,
     /// Of one image as the metadata says it is prepared.
@@ -94,11 +94,16 @@ fn describe(contents: &Contents) -> String {
         Some(metadata) if contents.foreign => {
             let origin = contents.origin.as_ref().map(describe_origin).unwrap_or_default();
             format!(
-                "written by another program{origin}; inferred from its shapes:\n{}",
+                "written by another program, with the {origin}; inferred from its shapes:\n{}",
                 describe_metadata(metadata)
             )
         }
-        Some(metadata) => describe_metadata(metadata),
+        Some(metadata) => match &contents.origin {
+            Some(origin) => {
+                format!("{}, with our metadata:\n{}", describe_origin(origin), describe_metadata(metadata))
+            }
+            None => describe_metadata(metadata),
+        },
     };
     let cost = contents.cost.map(|cost| {
         let Cost { macs, flops, .. } = cost;
@@ -114,7 +119,7 @@ fn describe(contents: &Contents) -> String {
 }
 
 fn describe_origin(origin: &Origin) -> String {
-    let mut text = format!(", with the names of {}", origin.program);
+    let mut text = format!("names of {}", origin.program);
     if !origin.prefix.is_empty() {
         text.push_str(&format!(" under {}", origin.prefix.trim_end_matches('.')));
     }
