@@ -81,6 +81,20 @@ fn unreadable_images_of_a_folder_are_left_out() {
 }
 
 #[test]
+fn a_named_image_must_be_readable_beside_a_folder_too() {
+    let bench = photos();
+    bench.draw_truncated("cut.jpg");
+    bench.draw_truncated("photos/checkers/01.jpg");
+    for sources in ["cut.jpg photos", "photos cut.jpg"] {
+        for rest in ["classify", "embed --out x.npy"] {
+            let line = format!("{rest} {sources} --weights weights.safetensors");
+            bench.run(&line).code(1).stderr(contains("error: cut.jpg"));
+        }
+    }
+    assert!(!bench.exists("x.npy"));
+}
+
+#[test]
 fn the_nearest_image_is_the_same_one_and_its_page_shows_it() {
     let bench = photos();
     bench.succeed("embed photos --weights weights.safetensors --out index.safetensors");
