@@ -109,6 +109,24 @@ fn the_nearest_image_is_the_same_one_and_its_page_shows_it() {
 }
 
 #[test]
+fn one_image_is_asked_about_and_not_the_first_of_a_folder() {
+    let bench = photos();
+    bench.succeed("embed photos --weights weights.safetensors --out index.safetensors");
+    bench.refuse(
+        1,
+        &[(
+            "nearest photos/vertical --index index.safetensors",
+            &["photos/vertical has 6 images", "name the file"],
+        )],
+    );
+    let classifier = convnext::Classifier::load(bench.path("weights.safetensors")).unwrap();
+    let refused = classifier.open(bench.path("photos")).unwrap_err().to_string();
+    assert!(refused.contains("has 18 images"), "{refused}");
+    bench.write("one/00.png", bench.read("photos/vertical/00.png"));
+    assert!(classifier.open(bench.path("one")).is_ok());
+}
+
+#[test]
 fn an_index_is_of_its_weights() {
     let bench = photos();
     bench.succeed("embed photos --weights weights.safetensors --out index.safetensors");
