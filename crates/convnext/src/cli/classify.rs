@@ -2,6 +2,7 @@
 
 mod answer;
 mod copies;
+mod names;
 mod output;
 
 use std::path::PathBuf;
@@ -88,6 +89,8 @@ pub(crate) fn run(arguments: &ClassifyArguments, quiet: bool) -> anyhow::Result<
     let classifier = Classifier::load_on(&weights, &device)?.with_precision(precision);
     let classifier = arguments.class_names.give(classifier)?;
     let is_multi_label = classifier.is_multi_label();
+    let is_joined = is_multi_label && arguments.csv.is_some();
+    names::check(classifier.classes(), threshold.is_some() || is_joined, is_joined)?;
     let images = open_images(&arguments.images)?;
     let reading =
         arguments.decoding.reading(&arguments.images, arguments.batch_size, threads, arguments.strict);

@@ -7,6 +7,7 @@ use anyhow::Context;
 use convnext::Prediction;
 
 use super::answer::Answer;
+use super::names::SEPARATOR;
 use crate::cli::output::{print_json, print_text};
 use crate::cli::part_file::PartFile;
 
@@ -61,7 +62,7 @@ fn describe(answer: &Answer, with_labels: bool) -> String {
 }
 
 fn write_rows(writer: &mut csv::Writer<File>, answer: &Answer) -> csv::Result<()> {
-    let labels = answer.chosen.labels().join(";");
+    let labels = answer.chosen.labels().join(SEPARATOR);
     for (rank, p) in (1..).zip(&answer.predictions) {
         let row =
             (&answer.image, rank, &p.label, p.index, p.probability.to_string(), p.logit.to_string(), &labels);
