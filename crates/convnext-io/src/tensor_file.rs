@@ -39,6 +39,11 @@ impl TensorFile {
     /// several files.
     pub(crate) fn open(path: &Path) -> Result<Option<Self>, IoError> {
         let fail = |source| read_error(path, source);
+        // Before it is opened, because a pipe keeps its reader waiting.
+        let kind = std::fs::metadata(path).map_err(fail)?.file_type();
+        if !kind.is_file() && !kind.is_dir() {
+            return Err(IoError::NoFile { path: path.to_owned() });
+        }
         let mut file = File::open(path).map_err(fail)?;
         let mut start = Vec::new();
         (&mut file).take(TAR_MARK.end as u64).read_to_end(&mut start).map_err(fail)?;

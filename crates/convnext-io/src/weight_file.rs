@@ -6,7 +6,7 @@ use std::path::Path;
 use convnext_core::{ConfigError, WeightMetadata};
 
 use crate::array::NamedArray;
-use crate::error::IoError;
+use crate::error::{IoError, bad_tensor};
 use crate::foreign::{Foreign, Origin, has_our_names};
 use crate::open_file::OpenFile;
 use crate::safetensors_file::SafetensorsFile;
@@ -20,6 +20,24 @@ pub struct WeightFile {
     pub arrays: BTreeMap<String, NamedArray>,
     /// Metadata of the model.
     pub metadata: WeightMetadata,
+}
+
+impl WeightFile {
+    /// Finds a tensor with values that are not finite, which would be handed on without a word. `path` is where the weights were
+    /// read.
+    ///
+    /// # Errors
+    /// [`IoError::BadTensor`] with the first such tensor, [`IoError::InvalidArray`] for one that contradicts itself.
+    pub fn check_finite(&self, path: &Path) -> Result<(), IoError> {
+        for array in self.arrays.values().filter(|array| array.element_type.is_float()) {
+            if !array.to_f32()?.iter().all(|value| value.is_finite()) {
+                let why =
+                    "has values that are not finite, as after a training that diverged; take other weights";
+                return Err(bad_tensor(path, &array.name, why));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Everything in a checkpoint.

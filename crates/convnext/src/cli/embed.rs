@@ -171,7 +171,14 @@ pub(crate) fn checksum(path: &Path) -> anyhow::Result<u32> {
     }
     let mut sum = Sum(crc32fast::Hasher::new());
     for file in files_of(path)? {
-        std::io::copy(&mut File::open(file)?, &mut sum)?;
+        let copied = File::open(&file).and_then(|mut read| std::io::copy(&mut read, &mut sum));
+        copied.map_err(|error| {
+            anyhow!(
+                "cannot read {} of the weights {}: {error}; copy it again",
+                file.display(),
+                path.display()
+            )
+        })?;
     }
     Ok(sum.0.finalize())
 }

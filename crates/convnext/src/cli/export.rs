@@ -83,7 +83,9 @@ fn batch(text: &str) -> Result<OnnxBatch, String> {
 
 pub(crate) fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
     check_extension(&arguments.out)?;
-    let weights = read_weights(&arguments.weights.file()?)?;
+    let file = arguments.weights.file()?;
+    let weights = read_weights(&file)?;
+    weights.check_finite(&file)?;
     let is_detector = weights.metadata.task.is::<DetectionTask>();
     if !is_detector && (arguments.score.is_some() || arguments.nms.is_some() || arguments.max.is_some()) {
         bail!(

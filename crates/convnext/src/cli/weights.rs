@@ -1,10 +1,12 @@
 //! Weights as they are named on the command line: files, folders, and models of the Hugging Face hub.
 
+use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::bail;
+use clap::builder::{TypedValueParser, ValueParserFactory};
 use convnext::core::did_you_mean;
 use convnext::hub::{Fetched, HubError, HubModel, HubSettings, RELEASED, WeightSource, fetch};
 use convnext::io::find_weights;
@@ -23,6 +25,37 @@ impl FromStr for Weights {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Ok(Self { text: text.to_owned(), source: WeightSource::parse(text)? })
+    }
+}
+
+/// Reads an argument; a path need not be text.
+#[derive(Clone)]
+pub(crate) struct WeightsParser;
+
+impl ValueParserFactory for Weights {
+    type Parser = WeightsParser;
+
+    fn value_parser() -> Self::Parser {
+        WeightsParser
+    }
+}
+
+impl TypedValueParser for WeightsParser {
+    type Value = Weights;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<Weights, clap::Error> {
+        match value.to_str() {
+            Some(_) => TypedValueParser::parse_ref(&Weights::from_str, command, argument, value),
+            None => Ok(Weights {
+                text: value.to_string_lossy().into_owned(),
+                source: WeightSource::File(value.into()),
+            }),
+        }
     }
 }
 

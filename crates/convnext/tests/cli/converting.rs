@@ -112,6 +112,24 @@ fn our_metadata_in_a_converted_file_counts_and_not_the_configuration_beside_it()
 }
 
 #[test]
+fn weights_that_are_not_finite_are_not_handed_on() {
+    let bench = bench();
+    let mut bytes = bench.read("own.safetensors");
+    let end = bytes.len() - 4;
+    bytes[end..].copy_from_slice(&f32::NAN.to_le_bytes());
+    bench.write("nan.safetensors", bytes);
+    let words = &["nan.safetensors", "not finite"][..];
+    bench.refuse(
+        1,
+        &[
+            ("convert nan.safetensors out.pt --to timm", words),
+            ("export --weights nan.safetensors --out out.onnx", words),
+        ],
+    );
+    assert!(!bench.exists("out.pt") && !bench.exists("out.onnx"));
+}
+
+#[test]
 fn what_cannot_be_converted_is_refused() {
     let bench = bench();
     bench

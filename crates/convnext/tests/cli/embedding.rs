@@ -140,6 +140,25 @@ fn an_index_is_of_its_weights() {
 }
 
 #[test]
+fn a_missing_part_of_the_weights_is_named() {
+    let bench = photos();
+    bench.succeed("convert weights.safetensors parts --to timm");
+    let bytes = bench.read("parts/model.safetensors");
+    let part = "model-00001-of-00001.safetensors";
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let map: serde_json::Map<_, _> =
+        tensors.names().into_iter().map(|name| (name.to_owned(), part.into())).collect();
+    let index = serde_json::json!({ "weight_map": map });
+    bench.write("parts/model.safetensors.index.json", index.to_string());
+    bench.write(&format!("parts/{part}"), &bytes);
+    std::fs::remove_file(bench.path("parts/model.safetensors")).unwrap();
+    bench.succeed("embed photos --weights parts/model.safetensors.index.json --out index.safetensors");
+    std::fs::remove_file(bench.path(&format!("parts/{part}"))).unwrap();
+    bench
+        .refuse(1, &[("nearest photos/vertical/00.png --index index.safetensors", &[part, "copy it again"])]);
+}
+
+#[test]
 fn bad_requests_are_refused() {
     let bench = photos();
     for (line, word) in [
