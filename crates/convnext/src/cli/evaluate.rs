@@ -11,9 +11,10 @@ use anyhow::bail;
 use convnext::Classifier;
 use convnext::core::{ClassNames, Preprocessing, Seed, counted};
 use convnext::data::{Dataset, HELD_OUT, Split, open_part, open_parts};
+use convnext::multilabel::MultiLabelTask;
 use convnext::train::{
     ClassResult, Evaluation, Features, Metric, ValidationResult, classify_by_neighbours, evaluate,
-    load_backbone,
+    load_backbone, read_metadata,
 };
 use serde::Serialize;
 
@@ -75,13 +76,15 @@ enum Way {
 
 impl Way {
     fn of(arguments: &EvaluateArguments) -> anyhow::Result<Self> {
-        Ok(if arguments.knn {
-            Self::Neighbours
-        } else if arguments.is_detection()? {
+        if arguments.knn {
+            return Ok(Self::Neighbours);
+        }
+        let task = read_metadata(&arguments.weights.file()?)?.task;
+        Ok(if arguments.is_detection(&task)? {
             Self::Detection
-        } else if arguments.is_segmentation()? {
+        } else if arguments.is_segmentation(&task)? {
             Self::Segmentation
-        } else if arguments.is_multi_label()? {
+        } else if task.is::<MultiLabelTask>() {
             Self::MultiLabel
         } else {
             Self::Head

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use anyhow::bail;
 use clap::builder::{TypedValueParser, ValueParserFactory};
@@ -18,13 +19,15 @@ use super::progress::byte_bar;
 pub(crate) struct Weights {
     text: String,
     source: WeightSource,
+    /// The file, once it was asked for: what the name means may change while the program runs.
+    found: OnceLock<PathBuf>,
 }
 
 impl FromStr for Weights {
     type Err = HubError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self { text: text.to_owned(), source: WeightSource::parse(text)? })
+        Ok(Self { text: text.to_owned(), source: WeightSource::parse(text)?, found: OnceLock::new() })
     }
 }
 
@@ -54,6 +57,7 @@ impl TypedValueParser for WeightsParser {
             None => Ok(Weights {
                 text: value.to_string_lossy().into_owned(),
                 source: WeightSource::File(value.into()),
+                found: OnceLock::new(),
             }),
         }
     }
@@ -65,8 +69,16 @@ impl Weights {
         &self.text
     }
 
-    /// The file, which is looked for in a folder, and downloaded first if it is of the hub and not there yet.
+    /// The file, which is looked for in a folder, and downloaded first if it is of the hub and not there yet. It is the same
+    /// however often it is asked for.
     pub(crate) fn file(&self) -> anyhow::Result<PathBuf> {
+        match self.found.get() {
+            Some(found) => Ok(found.clone()),
+            None => self.find().map(|found| self.found.get_or_init(|| found).clone()),
+        }
+    }
+
+    fn find(&self) -> anyhow::Result<PathBuf> {
         match &self.source {
             WeightSource::File(path) if !path.exists() => bail!("{}", not_there(path)),
             WeightSource::File(path) => Ok(find_weights(path)?),
