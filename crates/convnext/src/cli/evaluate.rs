@@ -41,8 +41,12 @@ pub(crate) fn run(mut arguments: EvaluateArguments, launched: &Launched, quiet: 
         arguments.write_nothing();
     }
     let arguments = &arguments;
+    let mut voters = None;
     let measured = match shared.prepare(|| Way::of(arguments))? {
-        Way::Neighbours => by_neighbours(arguments, shared),
+        Way::Neighbours => by_neighbours(arguments, shared).map(|(measured, known)| {
+            voters = Some(page::voters(arguments.neighbours, known));
+            measured
+        }),
         Way::Detection => detection::evaluate(arguments, shared, sends_predictions),
         Way::Segmentation => segmentation::evaluate(arguments, shared),
         Way::MultiLabel => multi_label::evaluate(arguments, shared),
@@ -52,7 +56,7 @@ pub(crate) fn run(mut arguments: EvaluateArguments, launched: &Launched, quiet: 
         return Ok(());
     }
     if let Some(path) = &arguments.html {
-        page::write(path, arguments, &measured)?;
+        page::write(path, arguments, &measured, voters)?;
     }
     let Measured { part, text, result, .. } = measured;
     if arguments.json {
@@ -160,8 +164,8 @@ fn classified(
     Ok(Measured { part, text: describe(&result), result: result.into(), images, preprocessing })
 }
 
-/// Evaluates a k-nearest-neighbour classifier on the embeddings of the training part.
-fn by_neighbours(arguments: &EvaluateArguments, shared: &SharedMachine) -> anyhow::Result<Measured> {
+/// Evaluates a k-nearest-neighbour classifier on the embeddings of the training part, and counts the images of that.
+fn by_neighbours(arguments: &EvaluateArguments, shared: &SharedMachine) -> anyhow::Result<(Measured, usize)> {
     let Machine { device, precision, .. } = &shared.machine;
     let (model, metadata, train, part, validation) = shared.prepare(|| {
         if arguments.has_mask_flags() || arguments.has_object_flags() {
@@ -188,7 +192,7 @@ fn by_neighbours(arguments: &EvaluateArguments, shared: &SharedMachine) -> anyho
     let known = (&known, train.classes());
     let asked = (&asked, &validation);
     let result = classify_by_neighbours(known, asked, arguments.neighbours, &reading.ranks)?;
-    classified(arguments, part, (&validation, preprocessing), result)
+    Ok((classified(arguments, part, (&validation, preprocessing), result)?, train.len()))
 }
 
 /// The training images that vote, and the images that they are asked about.
