@@ -132,7 +132,9 @@ impl fmt::Display for Geometry {
     /// As in `images of 224 px, centre crop 0.875`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::CentreCrop { size, crop } => write!(f, "of {}, centre crop {crop}", size.with_unit()),
+            Self::CentreCrop { size, crop } => {
+                write!(f, "of {}, centre crop {}", size.with_unit(), (crop * 1e4).round() / 1e4)
+            }
             Self::Warp { size } => write!(f, "of {}, warped", size.with_unit()),
             Self::Fit(Fit { long, short, pad }) => {
                 write!(f, "of at most {long} px at the long and {short} px at the short side{}", Padding(pad))

@@ -19,6 +19,19 @@ pub fn imagenet_1k_name(synset: &str) -> Option<&'static str> {
     classes().find(|(known, _)| *known == synset).map(|(_, name)| name)
 }
 
+/// The place of a class of ImageNet-1K among the logits, by its synset.
+pub fn imagenet_1k_index(synset: &str) -> Option<usize> {
+    classes().position(|(known, _)| known == synset)
+}
+
+/// `true` for names of the classes of ImageNet-1K in their order. Other lists than ours give synonyms after a comma and
+/// call a few classes otherwise, so that most decide.
+pub fn is_imagenet_1k(names: &ClassNames) -> bool {
+    let first = |name: &str| name.split(',').next().unwrap_or_default().trim().to_lowercase();
+    let same = classes().zip(&names.0).filter(|((_, known), name)| known.to_lowercase() == first(name));
+    names.len() == IMAGENET_1K_CLASSES && 2 * same.count() > IMAGENET_1K_CLASSES
+}
+
 fn classes() -> impl Iterator<Item = (&'static str, &'static str)> {
     CLASSES.lines().filter_map(|line| line.split_once(' '))
 }
@@ -39,5 +52,17 @@ mod tests {
         }
         assert_eq!(imagenet_1k_name("n01440764"), Some("tench"));
         assert_eq!(imagenet_1k_name("n00000000"), None);
+        assert_eq!(imagenet_1k_index("n02012849"), Some(134));
+    }
+
+    #[test]
+    fn other_lists_name_the_same_classes_with_synonyms() {
+        let mut names = imagenet_1k_classes();
+        names.0[0] = "tench, Tinca tinca".into();
+        names.0[134] = "crane".into();
+        assert!(is_imagenet_1k(&names));
+        names.0.reverse();
+        assert!(!is_imagenet_1k(&names));
+        assert!(!is_imagenet_1k(&ClassNames(imagenet_1k_classes().0[..999].to_vec())));
     }
 }

@@ -81,7 +81,9 @@ pub use fcmae_config::{EncoderKind, FcmaeConfig, FcmaeObjective};
 pub use fcmae_task::FcmaeTask;
 pub use geometry::{Fit, Geometry};
 pub use image_size::{ImageSize, MAX_IMAGE_SIDE};
-pub use imagenet::{IMAGENET_1K_CLASSES, imagenet_1k_classes, imagenet_1k_name};
+pub use imagenet::{
+    IMAGENET_1K_CLASSES, imagenet_1k_classes, imagenet_1k_index, imagenet_1k_name, is_imagenet_1k,
+};
 pub use interpolation::Interpolation;
 pub use limits::{MAX_BLOCKS, MAX_CHANNELS, MAX_CLASSES, STAGES};
 pub use mask::{Mask, PatchGrid, kept_count, usable_kept_count};

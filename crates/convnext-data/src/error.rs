@@ -137,6 +137,14 @@ pub enum DataError {
         /// The file extensions that count as images.
         expected: String,
     },
+    /// A source of several images where one is asked for.
+    #[error("{path} has {found} images, and one is asked for; name the file of one image")]
+    SeveralImages {
+        /// The folder or archive.
+        path: String,
+        /// The number of its images.
+        found: usize,
+    },
     /// The folders are not laid out as the task needs.
     #[error("{path} has the wrong layout: {found}; {advice}")]
     Layout {

@@ -43,7 +43,8 @@ pub use datasets::dataset::Dataset;
 pub use datasets::label_sets::{open_label_sets, open_label_sets_part};
 pub use datasets::labelled_data::{LabelledData, Part};
 pub use datasets::open::{
-    is_collection, open_for_evaluation, open_images, open_labelled, open_part, open_parts, open_unlabelled,
+    is_collection, open_for_evaluation, open_image, open_images, open_labelled, open_part, open_parts,
+    open_unlabelled,
 };
 pub use datasets::pack::{PackSummary, pack};
 pub use datasets::parts::Split;

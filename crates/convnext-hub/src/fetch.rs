@@ -23,14 +23,8 @@ const PREPROCESSOR_FILE: &str = "preprocessor_config.json";
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Fetched {
-    /// The file of the weights, in the cache.
+    /// The file of the weights, in the cache; what describes them in the repository lies beside it.
     pub weights: PathBuf,
-    /// The commit that it is from.
-    pub commit: String,
-    /// `config.json` beside it, if the repository has one.
-    pub config_file: Option<PathBuf>,
-    /// Its content; `None` without it, when it makes no sense, or when offline and it is not in the cache.
-    pub config: Option<PackageConfig>,
     /// `true` if the weights were downloaded by this call: the time to show the licence.
     pub downloaded: bool,
     /// The licence of the weights: that of [`RELEASED`], else what the repository says.
@@ -58,15 +52,10 @@ pub fn fetch(
         cache: RepositoryCache::new(&settings.cache, model.repository()),
     };
     let Weights { path: weights, commit, downloaded, online } = snapshot.weights(progress)?;
-    let config_file = snapshot.description(&commit, CONFIG_FILE, online)?;
-    let config = match &config_file {
-        Some(file) => snapshot.config(&commit, file, online)?,
-        None => None,
-    };
+    let stated = snapshot.describe(&commit, online)?;
     let released = RELEASED.iter().find(|released| released.repository == model.repository());
-    let stated = config.as_ref().and_then(|config| config.licence.clone());
     let licence = released.map(|released| released.licence.to_owned()).or(stated);
-    Ok(Fetched { weights, commit, config_file, config, downloaded, licence })
+    Ok(Fetched { weights, downloaded, licence })
 }
 
 /// Everything for one call of [`fetch`].
@@ -146,16 +135,15 @@ impl Snapshot<'_> {
         self.obtain(file, &remote, &mut |_, _| ()).map(|(path, _)| Some(path))
     }
 
-    fn config(&self, commit: &str, file: &Path, online: bool) -> Result<Option<PackageConfig>, HubError> {
-        let config = read_config(file, None)?;
-        if config.as_ref().is_none_or(|config| config.mean.is_some()) {
-            return Ok(config);
-        }
+    /// Brings the files that describe the weights into the cache; the licence that they state.
+    fn describe(&self, commit: &str, online: bool) -> Result<Option<String>, HubError> {
+        let Some(file) = self.description(commit, CONFIG_FILE, online)? else { return Ok(None) };
+        let Some(config) = read_config(&file)? else { return Ok(None) };
         // timm says everything in one file, transformers in two.
-        match self.description(commit, PREPROCESSOR_FILE, online)? {
-            Some(preprocessor) => read_config(file, Some(&preprocessor)),
-            None => Ok(config),
+        if config.mean.is_none() {
+            self.description(commit, PREPROCESSOR_FILE, online)?;
         }
+        Ok(config.licence)
     }
 
     /// Downloads a file unless it is here; `true` if it was downloaded.
@@ -195,8 +183,8 @@ impl Snapshot<'_> {
 }
 
 /// `None` for a description that cannot be understood, which keeps nobody from the weights.
-fn read_config(file: &Path, preprocessor: Option<&Path>) -> Result<Option<PackageConfig>, HubError> {
-    match PackageConfig::read(file, preprocessor) {
+fn read_config(file: &Path) -> Result<Option<PackageConfig>, HubError> {
+    match PackageConfig::read(file, None) {
         Ok(config) => Ok(Some(config)),
         Err(IoError::Read { path, source }) => Err(HubError::cache(path)(source)),
         Err(_) => Ok(None),

@@ -44,6 +44,11 @@ fn words(error: &HubError) -> String {
     error.to_string()
 }
 
+/// The commit that weights are from, which is the name of their folder in the cache.
+fn commit_of(fetched: &Fetched) -> &str {
+    fetched.weights.parent().and_then(Path::file_name).unwrap().to_str().unwrap()
+}
+
 /// A hub and an empty cache.
 fn start() -> (TestHub, TempDir) {
     (hub(), tempfile::tempdir().unwrap())
@@ -57,10 +62,9 @@ fn weights_and_their_description_come_into_the_cache() {
     let fetched = fetch(&model("me/net"), &settings, &mut |done, total| steps.push((done, total))).unwrap();
     let size = content().len() as u64;
     assert_eq!(fs::read(&fetched.weights).unwrap(), content());
-    assert_eq!(fetched.commit, COMMIT);
+    assert_eq!(commit_of(&fetched), COMMIT);
     assert!(fetched.downloaded);
-    assert_eq!(fetched.config.unwrap().image_size, Some(64.into()));
-    assert_eq!(fs::read(fetched.config_file.unwrap()).unwrap(), CONFIG);
+    assert_eq!(fs::read(fetched.weights.with_file_name("config.json")).unwrap(), CONFIG);
     assert_eq!((steps[0], *steps.last().unwrap()), ((0, size), (size, size)));
     assert!(steps.is_sorted(), "progress goes back");
 
@@ -90,7 +94,7 @@ fn pytorch_files_are_the_second_choice() {
     let hub = TestHub::start().with_file("pytorch_model.bin", b"weights");
     let fetched = quietly(&model("me/net"), &hub.settings(cache.path())).unwrap();
     assert!(fetched.weights.ends_with("pytorch_model.bin"));
-    assert_eq!((fetched.config, fetched.config_file), (None, None));
+    assert!(!fetched.weights.with_file_name("config.json").exists());
 }
 
 #[test]
@@ -111,7 +115,10 @@ fn transformers_repositories_have_two_descriptions() {
         .with_file(WEIGHTS, b"weights")
         .with_file("config.json", br#"{"image_size": 224}"#)
         .with_file("preprocessor_config.json", br#"{"size": 64, "image_mean": [0.5]}"#);
-    let config = quietly(&model("me/net"), &hub.settings(cache.path())).unwrap().config.unwrap();
+    let weights = quietly(&model("me/net"), &hub.settings(cache.path())).unwrap().weights;
+    let [config, preprocessor] =
+        ["config.json", "preprocessor_config.json"].map(|name| weights.with_file_name(name));
+    let config = convnext_io::PackageConfig::read(&config, Some(&preprocessor)).unwrap();
     assert_eq!((config.image_size, config.mean), (Some(64.into()), Some(vec![0.5])));
 }
 
@@ -152,11 +159,11 @@ fn a_branch_that_moved_is_followed() {
     let commit = "2".repeat(40);
     hub.commit(&commit, WEIGHTS, b"newer");
     let new = quietly(&model("me/net"), &settings).unwrap();
-    assert_eq!((new.commit.as_str(), new.downloaded), (commit.as_str(), true));
+    assert_eq!((commit_of(&new), new.downloaded), (commit.as_str(), true));
     assert_eq!(fs::read(new.weights).unwrap(), b"newer");
     assert_eq!(fs::read(old.weights).unwrap(), content());
     let offline = HubSettings { offline: true, ..settings };
-    assert_eq!(quietly(&model("me/net"), &offline).unwrap().commit, commit);
+    assert_eq!(commit_of(&quietly(&model("me/net"), &offline).unwrap()), commit);
 }
 
 #[test]

@@ -25,6 +25,12 @@ pub enum IoError {
         /// The path that was asked for.
         path: PathBuf,
     },
+    /// A pipe or a device, in which nothing can be looked up.
+    #[error("{}: weights cannot be read from a pipe or a device; name a file", path.display())]
+    NoFile {
+        /// The path that was asked for.
+        path: PathBuf,
+    },
     /// The operating system refuses to read the file.
     #[error("cannot read {}: {source}", path.display())]
     Read {

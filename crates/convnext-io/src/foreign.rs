@@ -7,10 +7,12 @@
 //! 4. `remap`: each tensor's name and layout as dense PyTorch code has them (docs/facts.md, "Sparse FCMAE
 //!    training checkpoint keys", "`remap_checkpoint_keys`");
 //! 5. `infer`: the configuration from names and shapes, which must fit it without exception;
-//! 6. `description`: what else is known, from the files beside it.
+//! 6. `description`: what else is known, from the files beside it, or `undescribed`; `classes`: the names of the classes. Where the file
+//!    has metadata of ours, that is all (`own_metadata`).
 //!
 //! `lone_shard` says so where a file is one of several.
 
+mod classes;
 mod description;
 mod detector;
 mod dialect;
@@ -18,23 +20,22 @@ mod infer;
 mod locate;
 mod lone_shard;
 mod origin;
+mod own_metadata;
 mod parts;
 mod remap;
+mod undescribed;
 mod untold_autoencoder;
 mod upernet;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use convnext_core::{
-    ClassNames, ConfigError, DetectionTask, DetectorRules, SegmentationTask, Tagged, WeightMetadata,
-    imagenet_1k_classes,
-};
+use convnext_core::{ClassNames, DetectionTask, DetectorRules, WeightMetadata};
 
 use crate::array::NamedArray;
 use crate::error::{IoError, bad_tensor};
 use crate::tensor_info::TensorInfo;
-use crate::torch_file::ClassTable;
+use crate::torch_file::{ClassTable, NoTensor};
 use description::Completed;
 use dialect::Dialect;
 use locate::{Candidate, Role};
@@ -56,7 +57,9 @@ struct Found<'a> {
     chosen: &'a Candidate,
     /// By their names without wrappers.
     tensors: &'a BTreeMap<String, &'a TensorInfo>,
-    objects: &'a BTreeMap<String, String>,
+    objects: &'a BTreeMap<String, NoTensor>,
+    /// Metadata of ours in the file.
+    own: Option<&'a WeightMetadata>,
 }
 
 /// Content of a foreign file, before its tensors are read.
@@ -70,11 +73,13 @@ pub(crate) struct Foreign {
     tensors: BTreeMap<String, Remapped>,
     /// Settings of the files beside it that are not followed here, and what in the file does not fit.
     remarks: Vec<String>,
+    /// Names of classes that were stated beside it and do not fit.
+    unused_names: Option<ClassNames>,
 }
 
 impl Foreign {
     /// Works out what tensors of these names and shapes are. `objects` is what stands in the file in place of tensors
-    /// or dictionaries, and what each was made from.
+    /// or dictionaries. `own` is metadata of ours in the file, which counts.
     ///
     /// # Errors
     /// [`IoError::Foreign`] for names of no known program, [`IoError::SeveralModels`], [`IoError::BadTensor`],
@@ -84,15 +89,17 @@ impl Foreign {
     pub(crate) fn recognise(
         path: &Path,
         tensors: &[TensorInfo],
-        objects: &BTreeMap<String, String>,
+        objects: &BTreeMap<String, NoTensor>,
+        own: Option<&WeightMetadata>,
     ) -> Result<Self, IoError> {
-        Self::of_tensors(path, tensors, objects).map_err(|error| lone_shard::explained(path, error))
+        Self::of_tensors(path, tensors, objects, own).map_err(|error| lone_shard::explained(path, error))
     }
 
     fn of_tensors(
         path: &Path,
         tensors: &[TensorInfo],
-        objects: &BTreeMap<String, String>,
+        objects: &BTreeMap<String, NoTensor>,
+        own: Option<&WeightMetadata>,
     ) -> Result<Self, IoError> {
         let mut by_name: BTreeMap<String, &TensorInfo> = BTreeMap::new();
         for tensor in tensors {
@@ -105,7 +112,7 @@ impl Foreign {
         let chosen = choose(path, &candidates, objects)?;
         let shape = |name: &str| by_name.get(name).map_or(&[][..], |tensor| &tensor.shape);
         let parts = Parts::of(chosen, &names, &shape);
-        let found = Found { path, candidates: &candidates, chosen, tensors: &by_name, objects };
+        let found = Found { path, candidates: &candidates, chosen, tensors: &by_name, objects, own };
         let is_detector = parts.is_detector;
         Self::of_parts(&found, &names, parts).or_else(|error| {
             let kind = detector::of_another_shape(&error).filter(|_| is_detector).ok_or(error)?;
@@ -115,7 +122,7 @@ impl Foreign {
 
     /// The content by the parts that belong to the model.
     fn of_parts(found: &Found<'_>, names: &BTreeSet<&str>, parts: Parts<'_>) -> Result<Self, IoError> {
-        let Found { path, candidates, chosen, tensors, objects } = *found;
+        let Found { path, candidates, chosen, tensors, objects, own } = *found;
         let used = parts.used.iter().map(|&(name, _)| name).collect();
         let Some(origin) = Origin::of(candidates, names, &used, objects) else { return Err(foreign(path)) };
         let origin = Origin { other_detector: parts.other_detector.clone(), ..origin };
@@ -129,55 +136,30 @@ impl Foreign {
                 let inner = name.strip_prefix(&chosen.prefix);
                 inner.is_some_and(|inner| chosen.dialect.official(inner).is_some())
             };
-            let object = objects.iter().find(|(name, _)| in_place(name));
-            object.map_or(error, |(_, class)| forbidden(path, class))
+            let mut classes = objects.iter().filter_map(|(name, found)| Some((name, found.class()?)));
+            classes.find(|(name, _)| in_place(name)).map_or(error, |(_, class)| forbidden(path, class))
         })?;
-        let Completed { metadata, mut remarks } = description::complete(path, inferred);
+        if let Some(own) = own {
+            let remarks = own_metadata::contradicted(path, own).into_iter().collect();
+            return Ok(Self {
+                metadata: own.clone(),
+                origin,
+                tensors: remapped,
+                remarks,
+                unused_names: None,
+            });
+        }
+        let Completed { metadata, mut remarks, unused_names } =
+            description::complete(path, inferred, chosen.dialect);
         let is_detector = metadata.task.is::<DetectionTask>();
         remarks.extend(is_detector.then(|| detector::unread(path, &origin.program)));
-        Ok(Self { metadata: named(metadata), origin, tensors: remapped, remarks })
+        Ok(Self { metadata, origin, tensors: remapped, remarks, unused_names })
     }
 
-    /// The same with the names and colours of classes that the file holds, where they are those of a segmentation network or
-    /// a detector, which has no colours, of which none are known yet; a remark says which of the two do not fit.
-    pub(crate) fn with_classes(self, table: Option<&ClassTable>) -> Self {
-        let Some(table) = table else { return self };
-        if self.metadata.task.is::<DetectionTask>() {
-            return self.with_class_names(table);
-        }
-        let Ok(task) = self.metadata.task.read::<SegmentationTask>() else { return self };
-        let (outputs, mut remarks) = (self.metadata.class_count(), self.remarks);
-        // Those of another number of classes are of another head; names and colours may be of different origin.
-        let names = ClassNames(table.names.clone());
-        let classes = match names.check(outputs) {
-            _ if !task.classes.is_empty() => task.classes,
-            Ok(()) => names,
-            Err(why) => {
-                remarks.push(unused_names(&why));
-                task.classes
-            }
-        };
-        let colours = table.palette.len();
-        let palette = if colours == outputs { table.palette.clone() } else { task.palette };
-        if colours != outputs && colours > 0 {
-            remarks
-                .push(format!("the palette in the file is not used: {colours} colours, {outputs} classes"));
-        }
-        let of_table = SegmentationTask { classes, palette, ..task };
-        let metadata = WeightMetadata { task: Tagged::new(&of_table), ..self.metadata };
-        Self { metadata, remarks, ..self }
-    }
-
-    /// The same with the names of classes of a table, where none are known yet.
-    fn with_class_names(mut self, table: &ClassTable) -> Self {
-        let names = ClassNames(table.names.clone());
-        if !self.metadata.class_names().is_empty() || names.is_empty() {
-            return self;
-        }
-        match names.check(self.metadata.class_count()) {
-            Ok(()) => self.metadata = self.metadata.with_class_names(names),
-            Err(why) => self.remarks.push(unused_names(&why)),
-        }
+    /// The same with the names and colours of classes that the file holds, where none are known yet; a thousand classes that
+    /// nobody names are those of ImageNet. Remarks say what does not fit.
+    pub(crate) fn with_classes(mut self, table: Option<&ClassTable>) -> Self {
+        self.metadata = classes::named(self.metadata, self.unused_names.take(), table, &mut self.remarks);
         self
     }
 
@@ -250,13 +232,14 @@ pub(crate) fn has_our_names(tensors: &[TensorInfo]) -> bool {
 fn choose<'c>(
     path: &Path,
     candidates: &'c [Candidate],
-    objects: &BTreeMap<String, String>,
+    objects: &BTreeMap<String, NoTensor>,
 ) -> Result<&'c Candidate, IoError> {
     let best = |role: Role| candidates.iter().take_while(move |candidate| candidate.role == role);
     match candidates {
         [] => {
             let is_model = |name: &str| name.split(['.', '_']).any(|word| MODEL_WORDS.contains(&word));
-            let hidden = objects.iter().find(|(name, _)| is_model(name));
+            let mut classes = objects.iter().filter_map(|(name, found)| Some((name, found.class()?)));
+            let hidden = classes.find(|(name, _)| is_model(name));
             Err(hidden.map_or_else(|| foreign(path), |(_, class)| forbidden(path, class)))
         }
         [first, second, ..] if first.role == second.role => {
@@ -265,24 +248,6 @@ fn choose<'c>(
         }
         [first, ..] => Ok(first),
     }
-}
-
-/// Without the names that stand for none; a thousand classes without names are those of ImageNet.
-fn named(metadata: WeightMetadata) -> WeightMetadata {
-    let is_placeholder = |(index, name): (usize, &String)| {
-        *name == format!("LABEL_{index}") || *name == ClassNames::default().name(index)
-    };
-    let names = metadata.class_names();
-    if names.is_empty() || !names.0.iter().enumerate().all(is_placeholder) {
-        return metadata;
-    }
-    let is_imagenet = description::is_of_imagenet(&metadata);
-    metadata.with_class_names(if is_imagenet { imagenet_1k_classes() } else { ClassNames::default() })
-}
-
-/// Remark on names of other classes than the model's.
-fn unused_names(why: &ConfigError) -> String {
-    format!("the names of classes in the file are not used: {why}")
 }
 
 fn foreign(path: &Path) -> IoError {

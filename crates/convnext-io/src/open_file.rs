@@ -11,7 +11,7 @@ use crate::safetensors_file::TRAINING_PREFIX;
 use crate::shards::Shards;
 use crate::tensor_file::TensorFile;
 use crate::tensor_info::TensorInfo;
-use crate::torch_file::ClassTable;
+use crate::torch_file::{ClassTable, NoTensor};
 
 /// Weights whose structure was checked; the tensors come next.
 pub(crate) enum OpenFile {
@@ -44,9 +44,9 @@ impl OpenFile {
         }
     }
 
-    /// By name, what stands in a PyTorch file in place of tensors, and what it was made from.
-    pub(crate) fn objects(&self) -> &BTreeMap<String, String> {
-        static NONE: BTreeMap<String, String> = BTreeMap::new();
+    /// By name, what stands in a PyTorch file in place of tensors.
+    pub(crate) fn objects(&self) -> &BTreeMap<String, NoTensor> {
+        static NONE: BTreeMap<String, NoTensor> = BTreeMap::new();
         match self {
             Self::Whole(file) => file.objects(),
             Self::Shards(_) => &NONE,

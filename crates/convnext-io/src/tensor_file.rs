@@ -11,7 +11,7 @@ use crate::array::NamedArray;
 use crate::error::{IoError, read_error};
 use crate::safetensors_file::SafetensorsFile;
 use crate::tensor_info::TensorInfo;
-use crate::torch_file::{ClassTable, TorchFile};
+use crate::torch_file::{ClassTable, NoTensor, TorchFile};
 
 /// Offset of the magic bytes of a tar archive.
 const TAR_MARK: std::ops::Range<usize> = 257..262;
@@ -39,6 +39,11 @@ impl TensorFile {
     /// several files.
     pub(crate) fn open(path: &Path) -> Result<Option<Self>, IoError> {
         let fail = |source| read_error(path, source);
+        // Before it is opened, because a pipe keeps its reader waiting.
+        let kind = std::fs::metadata(path).map_err(fail)?.file_type();
+        if !kind.is_file() && !kind.is_dir() {
+            return Err(IoError::NoFile { path: path.to_owned() });
+        }
         let mut file = File::open(path).map_err(fail)?;
         let mut start = Vec::new();
         (&mut file).take(TAR_MARK.end as u64).read_to_end(&mut start).map_err(fail)?;
@@ -79,8 +84,8 @@ impl TensorFile {
     }
 
     /// By name, what stands in a PyTorch file in place of tensors, and what it was made from.
-    pub(crate) fn objects(&self) -> &BTreeMap<String, String> {
-        static NONE: BTreeMap<String, String> = BTreeMap::new();
+    pub(crate) fn objects(&self) -> &BTreeMap<String, NoTensor> {
+        static NONE: BTreeMap<String, NoTensor> = BTreeMap::new();
         match self {
             Self::Torch(file) => file.objects(),
             Self::Safetensors(_) => &NONE,

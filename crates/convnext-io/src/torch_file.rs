@@ -32,6 +32,7 @@ use crate::error::IoError;
 use crate::tensor_info::TensorInfo;
 use archive::Archive;
 pub(crate) use class_table::ClassTable;
+pub(crate) use flatten::NoTensor;
 use pickle::Pickle;
 use state_dict::{Contents, StateTensor, check_room};
 use stream::Stream;
@@ -91,8 +92,8 @@ impl TorchFile {
         self.contents.tensors.iter().map(info).collect()
     }
 
-    /// By name, what stands where a tensor or a dictionary might and is of an unknown class, with that.
-    pub(crate) fn objects(&self) -> &BTreeMap<String, String> {
+    /// By name, what stands where a tensor or a dictionary might.
+    pub(crate) fn objects(&self) -> &BTreeMap<String, NoTensor> {
         &self.contents.objects
     }
 

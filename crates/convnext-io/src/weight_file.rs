@@ -6,7 +6,7 @@ use std::path::Path;
 use convnext_core::{ConfigError, WeightMetadata};
 
 use crate::array::NamedArray;
-use crate::error::IoError;
+use crate::error::{IoError, bad_tensor};
 use crate::foreign::{Foreign, Origin, has_our_names};
 use crate::open_file::OpenFile;
 use crate::safetensors_file::SafetensorsFile;
@@ -20,6 +20,24 @@ pub struct WeightFile {
     pub arrays: BTreeMap<String, NamedArray>,
     /// Metadata of the model.
     pub metadata: WeightMetadata,
+}
+
+impl WeightFile {
+    /// Finds a tensor with values that are not finite, which would be handed on without a word. `path` is where the weights were
+    /// read.
+    ///
+    /// # Errors
+    /// [`IoError::BadTensor`] with the first such tensor, [`IoError::InvalidArray`] for one that contradicts itself.
+    pub fn check_finite(&self, path: &Path) -> Result<(), IoError> {
+        for array in self.arrays.values().filter(|array| array.element_type.is_float()) {
+            if !array.to_f32()?.iter().all(|value| value.is_finite()) {
+                let why =
+                    "has values that are not finite, as after a training that diverged; take other weights";
+                return Err(bad_tensor(path, &array.name, why));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Everything in a checkpoint.
@@ -44,7 +62,7 @@ pub struct Header {
     pub metadata: Option<WeightMetadata>,
     /// `true` for files from elsewhere, which hold no metadata of ours.
     pub foreign: bool,
-    /// Origin of the tensors in a foreign file, and what was left out.
+    /// Origin of tensors under the names of another program, and what was left out.
     pub origin: Option<Origin>,
     /// Bytes of the file, or of all the files that it is made of.
     pub size: u64,
@@ -82,12 +100,13 @@ pub fn read_weights(path: &Path) -> Result<WeightFile, IoError> {
             Ok(WeightFile { arrays: file.read_arrays(|_| true)?, metadata })
         }
         own => {
-            let foreign = Foreign::recognise(path, &tensors, file.objects())?.with_classes(file.classes());
+            let foreign = Foreign::recognise(path, &tensors, file.objects(), own.as_ref())?;
+            let foreign = if own.is_some() { foreign } else { foreign.with_classes(file.classes()) };
             foreign.report(path);
             let found = file.read_arrays(|name| foreign.wants(name))?;
             check_floats(path, &found)?;
             let arrays = foreign.convert(found);
-            Ok(WeightFile { arrays, metadata: own.unwrap_or(foreign.metadata) })
+            Ok(WeightFile { arrays, metadata: foreign.metadata })
         }
     }
 }
@@ -131,15 +150,13 @@ pub fn read_header(path: &Path) -> Result<Header, IoError> {
     if own.is_some() && has_our_names(&tensors) {
         return Ok(Header { tensors, metadata: own, foreign: false, origin: None, size });
     }
-    match Foreign::recognise(path, &tensors, file.objects()) {
+    match Foreign::recognise(path, &tensors, file.objects(), own.as_ref()) {
         Ok(foreign) => {
-            let foreign = foreign.with_classes(file.classes());
-            let tensors = foreign.tensors(tensors);
-            let metadata = own.unwrap_or(foreign.metadata);
+            let foreign = if own.is_some() { foreign } else { foreign.with_classes(file.classes()) };
             Ok(Header {
-                tensors,
-                metadata: Some(metadata),
-                foreign: true,
+                tensors: foreign.tensors(tensors),
+                metadata: Some(foreign.metadata),
+                foreign: own.is_none(),
                 origin: Some(foreign.origin),
                 size,
             })

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::metadata::MultiLabelTask;
 use crate::shown::{MultiLabelMistake, MultiLabelSample, Shown};
+use crate::threshold::is_answer;
 
 /// Results over a data set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,7 +19,7 @@ pub struct MultiLabelEvaluation {
     pub images: usize,
     /// Each class, in the order of the outputs.
     pub classes: Vec<MultiLabelClass>,
-    /// F1 of all answers together, an answer being a class of probability 0.5 or more; `None` where there is nothing to find.
+    /// F1 of all answers together, an answer being a class of probability [`crate::THRESHOLD`] or more; `None` where there is nothing to find.
     pub f1: Option<f64>,
     /// Mean binary cross-entropy in nats; `None` without images.
     pub loss: Option<f64>,
@@ -44,13 +45,13 @@ pub struct MultiLabelClass {
     pub label: String,
     /// Images that it is in.
     pub images: usize,
-    /// Of these, those in which it has a probability of 0.5 or more.
+    /// Of these, those in which it has a probability of [`crate::THRESHOLD`] or more.
     pub found: usize,
     /// All images in which it has such a probability.
     pub answered: usize,
     /// Average precision, as scikit-learn defines it; `None` for a class that is in no image.
     pub average_precision: Option<f64>,
-    /// Precision, recall and F1 of a threshold of 0.5.
+    /// Precision, recall and F1 of [`crate::THRESHOLD`].
     #[serde(flatten)]
     pub scores: ClassScores,
 }
@@ -171,7 +172,7 @@ fn judge(label: String, mut answers: Vec<(f32, bool)>) -> (f64, MultiLabelClass)
     let count = |wanted: fn(&&(f32, bool)) -> bool| answers.iter().filter(wanted).count();
     let images = count(|(_, is_in)| *is_in);
     let (found, answered) =
-        (count(|(logit, is_in)| *logit >= 0.0 && *is_in), count(|(logit, _)| *logit >= 0.0));
+        (count(|(logit, is_in)| is_answer(*logit) && *is_in), count(|(logit, _)| is_answer(*logit)));
     answers.sort_by(|left, right| right.0.total_cmp(&left.0));
     // The precision at each place where more is found, times the share that is found there; equal outputs are one place.
     let (mut seen, mut hits, mut area) = (0, 0, 0.0);

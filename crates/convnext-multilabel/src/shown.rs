@@ -4,6 +4,8 @@ use convnext_core::{ClassNames, Seed};
 use convnext_data::Dataset;
 use serde::{Deserialize, Serialize};
 
+use crate::threshold::{THRESHOLD, is_answer, probability};
+
 /// Images that the seed draws.
 const SAMPLES: usize = 12;
 
@@ -20,7 +22,7 @@ pub struct MultiLabelSample {
     pub sample: usize,
     /// Its classes.
     pub labels: Vec<String>,
-    /// The classes with a probability of 0.5 or more.
+    /// The classes with a probability of [`crate::THRESHOLD`] or more.
     pub predicted: Vec<ClassProbability>,
     /// Path in the run folder of the image as the network saw it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,7 +50,7 @@ pub struct MultiLabelMistake {
     pub label: String,
     /// `true` if the class is in the image.
     pub is_in: bool,
-    /// The probability of the class, below 0.5 if it is in the image.
+    /// The probability of the class, below [`crate::THRESHOLD`] if it is in the image.
     pub probability: f64,
     /// Path in the run folder of the image as the network saw it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,14 +80,14 @@ impl<'a> Shown<'a> {
             self.samples.push(self.sample(sample, logits, is_in));
         }
         for (class, (&logit, &is_in)) in logits.iter().zip(is_in).enumerate() {
-            if (logit >= 0.0) != is_in {
+            if is_answer(logit) != is_in {
                 self.add_mistake(sample, class, (logit, is_in));
             }
         }
     }
 
     fn sample(&self, sample: usize, logits: &[f32], is_in: &[bool]) -> MultiLabelSample {
-        let predicted = logits.iter().enumerate().filter(|(_, logit)| **logit >= 0.0);
+        let predicted = logits.iter().enumerate().filter(|(_, logit)| is_answer(**logit));
         let labels = is_in.iter().enumerate().filter(|(_, is_in)| **is_in);
         MultiLabelSample {
             image: self.dataset.name(sample),
@@ -94,7 +96,7 @@ impl<'a> Shown<'a> {
             predicted: predicted
                 .map(|(class, &logit)| ClassProbability {
                     label: self.classes.name(class),
-                    probability: sigmoid(logit),
+                    probability: probability(logit),
                 })
                 .collect(),
             thumbnail: None,
@@ -102,8 +104,8 @@ impl<'a> Shown<'a> {
     }
 
     fn add_mistake(&mut self, sample: usize, class: usize, (logit, is_in): (f32, bool)) {
-        let probability = sigmoid(logit);
-        let away = |probability: f64| (probability - 0.5).abs();
+        let probability = probability(logit);
+        let away = |probability: f64| (probability - THRESHOLD).abs();
         let is_listed = self.mistakes.len() < MISTAKES
             || self.mistakes.last().is_some_and(|last| away(probability) > away(last.probability));
         if !is_listed {
@@ -115,8 +117,4 @@ impl<'a> Shown<'a> {
         self.mistakes.sort_by(|left, right| away(right.probability).total_cmp(&away(left.probability)));
         self.mistakes.truncate(MISTAKES);
     }
-}
-
-fn sigmoid(logit: f32) -> f64 {
-    1.0 / (1.0 + (-f64::from(logit)).exp())
 }

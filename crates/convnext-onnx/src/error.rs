@@ -12,7 +12,7 @@ pub enum OnnxError {
     #[error("{what} has no logits; export its feature maps, or fine-tune it first")]
     NoLogits {
         /// Description of the weights.
-        what: &'static str,
+        what: String,
     },
     /// The options of an export do not fit the model.
     #[error("the model cannot be exported: {source}")]

@@ -5,8 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use convnext_core::{
-    ClassificationTask, ConfigError, FcmaeTask, ImageSize, ModelConfig, OutputActivation, TensorShape,
-    WeightMetadata, backbone_tensors,
+    ConfigError, FcmaeTask, ImageSize, ModelConfig, TaskKind, TensorShape, WeightMetadata, backbone_tensors,
 };
 use convnext_io::{ArraySource, IoError, NamedArray, WeightFile, check_shapes};
 
@@ -43,7 +42,8 @@ const MAX_BATCH: usize = 1_000_000;
 ///
 /// The input is `images` `[batch, channels, height, width]`, normalised as the file's properties
 /// (`metadata_props`) say: `model`, `image_size`, `crop`, `mean`, `std`, `class_names` and `activation` in JSON,
-/// where a size is a side or `[height, width]`, and `preprocessing` as text. Outputs are those of [`OnnxOutput`].
+/// where a size is a side or `[height, width]`, and `preprocessing` as text. Outputs are those of [`OnnxOutput`]; the task of the
+/// weights, one of these kinds, says how logits become probabilities, and names the classes.
 /// All numbers are `f32`, whatever the weights were.
 /// Operators are those of opset 17; initializers have the official names and shapes of PyTorch.
 ///
@@ -54,16 +54,17 @@ const MAX_BATCH: usize = 1_000_000;
 /// ```no_run
 /// use std::path::Path;
 ///
+/// use convnext_core::CORE_TASKS;
 /// use convnext_io::read_weights;
 /// use convnext_onnx::{OnnxOptions, write_onnx};
 ///
 /// let weights = read_weights(Path::new("atto.safetensors"))?;
-/// write_onnx(Path::new("atto.onnx"), &weights, &OnnxOptions::of(&weights.metadata))?;
+/// write_onnx(Path::new("atto.onnx"), &weights, &CORE_TASKS, &OnnxOptions::of(&weights.metadata))?;
 /// # Ok::<(), convnext_onnx::OnnxError>(())
 /// ```
 ///
 /// # Errors
-/// Before anything is written: [`OnnxError::NoLogits`] when logits are asked of weights without a head,
+/// Before anything is written: [`OnnxError::NoLogits`] when logits are asked of weights without a head or of another task,
 /// [`OnnxError::ResponseNorm`] for blocks with an alternative to GRN, [`OnnxError::CannotExport`] when image size or batch do not
 /// fit, or images have no one size, and as [`OnnxError::Io`]
 /// [`IoError::Mismatch`] when the tensors are not those of the model, [`IoError::InvalidArray`] when one contradicts
@@ -71,9 +72,10 @@ const MAX_BATCH: usize = 1_000_000;
 pub fn write_onnx(
     path: &Path,
     weights: &WeightFile,
+    tasks: &[TaskKind],
     options: &OnnxOptions,
 ) -> Result<Vec<PathBuf>, OnnxError> {
-    write_limited(path, weights, options, MAX_FILE_BYTES)
+    write_limited(path, weights, tasks, options, MAX_FILE_BYTES)
 }
 
 /// [`write_onnx`] with something else behind the backbone; what the options say of the output does not count.
@@ -93,15 +95,13 @@ pub fn write_part(
 pub(crate) fn write_limited(
     path: &Path,
     weights: &WeightFile,
+    tasks: &[TaskKind],
     options: &OnnxOptions,
     largest: u64,
 ) -> Result<Vec<PathBuf>, OnnxError> {
     let file = match options.output {
         OnnxOutput::Features => model_file(path, weights, &Features, options)?,
-        OnnxOutput::Logits => {
-            let ClassificationTask { classes } = check_classifier(&weights.metadata)?;
-            model_file(path, weights, &Logits { classes, activation: OutputActivation::Softmax }, options)?
-        }
+        OnnxOutput::Logits => model_file(path, weights, &logits(&weights.metadata, tasks)?, options)?,
     };
     write_file(path, file, largest)
 }
@@ -171,12 +171,17 @@ fn header(description: String, properties: Vec<Entry>) -> Model {
     }
 }
 
-/// The task of weights whose outputs are the classes of images, one for each.
-fn check_classifier(metadata: &WeightMetadata) -> Result<ClassificationTask, OnnxError> {
-    match metadata.class_count() {
-        0 if metadata.task.is::<FcmaeTask>() => Err(OnnxError::NoLogits { what: "an autoencoder" }),
-        0 => Err(OnnxError::NoLogits { what: "an encoder without a head" }),
-        _ => metadata.task_as().map_err(|source| OnnxError::CannotExport { source }),
+/// What stands behind the backbone of weights whose outputs are about the classes of images.
+fn logits(metadata: &WeightMetadata, tasks: &[TaskKind]) -> Result<Logits, OnnxError> {
+    let without = |what: &str| Err(OnnxError::NoLogits { what: what.to_owned() });
+    if metadata.class_count() == 0 {
+        let is_autoencoder = metadata.task.is::<FcmaeTask>();
+        return without(if is_autoencoder { "an autoencoder" } else { "an encoder without a head" });
+    }
+    let task = metadata.task_of(tasks).map_err(|source| OnnxError::CannotExport { source })?;
+    match task.activation() {
+        Some(activation) => Ok(Logits { classes: task.class_names(), activation }),
+        None => without(&format!("a network for the task '{}'", metadata.task.kind())),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::prelude::*;
 use convnext_core::{ClassNames, ConfigError, ImageSize, OutputActivation, Preprocessing};
 use convnext_data::{
-    Dataset, Decoding, Image, ImageBatch, Orientation, PreparedImage, open_images, prepare_for_evaluation,
+    Dataset, Decoding, Image, ImageBatch, Orientation, PreparedImage, prepare_for_evaluation,
 };
 use convnext_multilabel::MultiLabelTask;
 use convnext_nn::{ConvNext, DropPath, ModelError, Precision, tensor_values};
@@ -118,7 +118,7 @@ impl Classifier {
     /// Reads an image with the channels that the network takes, turned as its camera says.
     ///
     /// # Errors
-    /// [`TrainError::Data`] when the file cannot be read or decoded.
+    /// [`TrainError::Data`] when the file cannot be read or decoded, and for a folder of several images.
     pub fn open(&self, path: impl Into<PathBuf>) -> Result<Image, TrainError> {
         open_image(path.into(), &self.preprocessing)
     }
@@ -203,8 +203,7 @@ impl Classifier {
 
 /// Reads one image for a network.
 pub(crate) fn open_image(path: PathBuf, preprocessing: &Preprocessing) -> Result<Image, TrainError> {
-    let decoding = Decoding::of(preprocessing, Orientation::Honour);
-    Ok(open_images(&[path])?.image(0, &decoding)?)
+    Ok(convnext_data::open_image(&path, &Decoding::of(preprocessing, Orientation::Honour))?)
 }
 
 /// Prepared images as one batch, `[N, channels, height, width]`, or where each has a size of its own as a batch for

@@ -84,7 +84,7 @@ impl Embedder {
     /// Reads an image with the channels that the network takes, turned as its camera says.
     ///
     /// # Errors
-    /// [`TrainError::Data`] when the file cannot be read or decoded.
+    /// [`TrainError::Data`] when the file cannot be read or decoded, and for a folder of several images.
     pub fn open(&self, path: impl Into<PathBuf>) -> Result<Image, TrainError> {
         open_image(path.into(), &self.preprocessing)
     }

@@ -20,9 +20,7 @@ pub fn most_similar(index: &EmbeddingIndex, vector: &[f32], count: usize) -> Res
     let own = length(vector);
     let mut found: Vec<Similar> = Vec::new();
     index.for_each(|index, other| {
-        let product: f32 = vector.iter().zip(other).map(|(a, b)| a * b).sum();
-        let lengths = own * length(other);
-        let similarity = if lengths > 0.0 { product / lengths } else { 0.0 };
+        let similarity = cosine((vector, own), other);
         let place = found.partition_point(|known| known.similarity >= similarity);
         if place < count {
             found.insert(place, Similar { index, similarity });
@@ -30,6 +28,14 @@ pub fn most_similar(index: &EmbeddingIndex, vector: &[f32], count: usize) -> Res
         }
     })?;
     Ok(found)
+}
+
+/// The cosine of the angle between a vector of this length and another one; 0 where one of them has no length.
+fn cosine((vector, length_of_it): (&[f32], f32), other: &[f32]) -> f32 {
+    let product: f32 = vector.iter().zip(other).map(|(a, b)| a * b).sum();
+    let lengths = length_of_it * length(other);
+    // Rounding may make a little more than 1 of it.
+    if lengths > 0.0 { (product / lengths).clamp(-1.0, 1.0) } else { 0.0 }
 }
 
 fn length(vector: &[f32]) -> f32 {
@@ -65,5 +71,18 @@ mod tests {
         assert_eq!(found.iter().map(|similar| similar.index).collect::<Vec<_>>(), [3, 1, 5, 0]);
         assert!((found[1].similarity - 0.5_f32.sqrt()).abs() < 1e-6);
         assert_eq!(most_similar(&index, &[2.0, 0.0], 9).unwrap().last().unwrap().similarity, -1.0);
+    }
+
+    #[test]
+    fn rounding_makes_no_cosine_above_one() {
+        let mut above = 0;
+        for number in 1..100_u16 {
+            let vector: Vec<f32> = (1..=7).map(|value| f32::from(number * value).sqrt() / 3.0).collect();
+            let square: f32 = vector.iter().map(|value| value * value).sum();
+            above += usize::from(square / (length(&vector) * length(&vector)) > 1.0);
+            let found = cosine((&vector, length(&vector)), &vector);
+            assert!((0.999..=1.0).contains(&found), "{found}");
+        }
+        assert!(above > 0, "no vector is a test of rounding");
     }
 }

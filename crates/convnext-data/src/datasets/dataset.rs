@@ -101,6 +101,14 @@ impl Dataset {
         self.files.path(self.file(index))
     }
 
+    /// `true` for an image that was named itself ([`crate::open_images`]), and not what it lies in.
+    ///
+    /// # Panics
+    /// When `index` is not below [`Self::len`].
+    pub fn is_named(&self, index: usize) -> bool {
+        self.files.is_named(self.file(index))
+    }
+
     /// The bytes of an image file.
     ///
     /// # Errors

@@ -73,6 +73,15 @@ impl Files {
         }
     }
 
+    /// `true` for an image that was named itself, and not what it lies in.
+    pub(crate) fn is_named(&self, index: usize) -> bool {
+        match self {
+            Self::Listed(_) | Self::Shards(_) => false,
+            Self::Single(_) => true,
+            Self::Joined(parts) => part(parts, index).is_some_and(|(part, index)| part.is_named(index)),
+        }
+    }
+
     /// The bytes of an image.
     pub(crate) fn read(&self, index: usize) -> Result<Vec<u8>, DataError> {
         let failed = |source| DataError::io("read", self.name(index), source);

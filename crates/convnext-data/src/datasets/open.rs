@@ -19,6 +19,8 @@ use crate::datasets::selection::Which;
 use crate::datasets::shards::open as shards;
 use crate::datasets::split::{check_fraction, split_class};
 use crate::error::DataError;
+use crate::pixels::image::Image;
+use crate::reading::decoding::Decoding;
 
 /// Opens every image of a folder, a `.tar` or a `.tar.gz`, at any depth, without labels and sorted by
 /// path.
@@ -68,6 +70,18 @@ pub fn open_images(paths: &[PathBuf]) -> Result<Dataset, DataError> {
     }
     parts.push(Arc::new(Files::Single(single)));
     Ok(Dataset::new(Files::Joined(parts)))
+}
+
+/// Reads the image of a file, or the only one of a collection.
+///
+/// # Errors
+/// [`DataError::SeveralImages`], those of [`open_images`], and those of [`Dataset::image`].
+pub fn open_image(path: &Path, decoding: &Decoding) -> Result<Image, DataError> {
+    let images = open_images(&[path.to_owned()])?;
+    match images.len() {
+        1 => images.image(0, decoding),
+        found => Err(DataError::SeveralImages { path: path.display().to_string(), found }),
+    }
 }
 
 /// `true` for a collection of images: a folder, or an archive by its extension (`.tar`, `.tar.gz`,

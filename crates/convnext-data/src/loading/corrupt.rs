@@ -16,7 +16,8 @@ pub enum OnCorrupt {
     /// It takes the next good image in the order of the epoch instead, as long as at most 1 % of the data
     /// set is corrupt.
     Replace,
-    /// It leaves the image out: batches are then smaller, or empty.
+    /// It leaves the image out: batches are then smaller, or empty. An image that was named itself
+    /// ([`crate::Dataset::is_named`]) stops it with the error.
     Skip,
     /// It leaves the image out, as long as at most 1 % of the data set is corrupt.
     SkipFew,

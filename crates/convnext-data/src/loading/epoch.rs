@@ -81,7 +81,10 @@ impl<S: Source> Shared<S> {
             };
             // A damaged shard is no single image that another could stand in for, and other channels are no damage.
             let other = matches!(error, DataError::Archive { .. } | DataError::Channels { .. });
-            if other || self.config.on_corrupt == OnCorrupt::Fail {
+            // What was named itself is wanted, whatever else is left out.
+            let is_wanted =
+                self.config.on_corrupt == OnCorrupt::Skip && self.source.dataset().is_named(sample);
+            if other || is_wanted || self.config.on_corrupt == OnCorrupt::Fail {
                 return Err(error);
             }
             let name = self.source.dataset().name(sample);

@@ -147,7 +147,7 @@ fn folders_hold_what_the_packages_look_for() {
         let written = convert(&out, &original, naming).unwrap();
         assert_eq!(written.len(), count);
         let header = read_header(&written[0]).unwrap();
-        assert_eq!((header.metadata, header.foreign), (Some(original.metadata.clone()), true));
+        assert_eq!((header.metadata, header.foreign), (Some(original.metadata.clone()), false));
         let config: Value = serde_json::from_slice(&fs::read(&written[1]).unwrap()).unwrap();
         match naming {
             Naming::Timm => {

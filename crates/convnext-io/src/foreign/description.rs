@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use convnext_core::{
-    ClassificationTask, DetectionTask, Fit, Geometry, IMAGENET_1K_CLASSES, Preprocessing, SegmentationTask,
-    WeightMetadata, imagenet_1k_classes,
-};
+use convnext_core::{ClassNames, WeightMetadata};
 
+use super::dialect::Dialect;
+use super::{classes, undescribed};
 use crate::error::IoError;
 use crate::package_config::PackageConfig;
 
@@ -15,113 +14,92 @@ const CONFIG: &str = "config.json";
 /// Beside weights of transformers.
 const PREPROCESSOR: &str = "preprocessor_config.json";
 
-/// Parts of the names of official files that were trained on larger images (docs/facts.md, "Released files").
-const LARGER_SIZES: [(&str, usize); 2] = [("384", 384), ("512", 512)];
-
-/// Part of the names of segmentation networks that were trained on larger crops than 512 pixels, and what their images
-/// are resized to (docs/facts.md, "F. Segmentation").
-const LARGER_CROPS: (&str, Fit) = ("640x640", Fit { long: 2560, short: 640, pad: 1 });
-
 /// Description of a foreign model, and remarks on what is not done as it says.
 pub(super) struct Completed {
     pub(super) metadata: WeightMetadata,
     pub(super) remarks: Vec<String>,
+    /// Stated names of classes that do not fit the model.
+    pub(super) unused_names: Option<ClassNames>,
 }
 
-/// Completes what shapes told: by the configuration of timm or transformers beside the file, if it is of such a model;
-/// by the size in an official file's name; and by the names of ImageNet's classes where there are a thousand.
+/// Completes what shapes told by the configuration of timm or transformers beside the file, if it is of such a model, or else
+/// as files under names of this kind are used.
 ///
 /// What makes no sense for this model is left aside, because a `config.json` may be of anything; a remark says so.
-pub(super) fn complete(path: &Path, metadata: WeightMetadata) -> Completed {
-    let (stated, mut remarks) = match beside(path) {
-        None => (None, Vec::new()),
-        Some(Err(error)) => (None, vec![format!("{error}: {NOT_USED}")]),
-        Some(Ok(stated)) => {
-            let file = path.with_file_name(CONFIG);
-            let found = with_stated(&metadata, &stated);
-            let remark = |text: &String| format!("beside {}: {text}", path.display());
-            match found {
-                Ok(found) => (Some(found), stated.remarks.iter().map(remark).collect()),
-                Err(why) => (None, vec![format!("{}: {why}: {NOT_USED}", file.display())]),
-            }
-        }
+pub(super) fn complete(path: &Path, metadata: WeightMetadata, dialect: Dialect) -> Completed {
+    let Beside { described, mut remarks, unused_names } = match read_config(path) {
+        None => Beside::default(),
+        Some(Err(error)) => Beside { remarks: vec![format!("{error}: {NOT_USED}")], ..Beside::default() },
+        Some(Ok(stated)) => with_stated(path, &metadata, stated),
     };
-    let is_described = stated.is_some();
-    let mut metadata = stated.unwrap_or_else(|| with_size_of_name(path, metadata));
-    if !is_described && !remarks.is_empty() {
-        let geometry = metadata.preprocessing.geometry;
-        let prepared = match geometry.image_size() {
-            Some(size) => format!("with {}", size.with_unit()),
-            None => geometry.to_string(),
-        };
-        remarks.push(format!("images are prepared {prepared} and the statistics of ImageNet"));
-    }
-    if metadata.class_names().is_empty() && is_of_imagenet(&metadata) {
-        metadata = metadata.with_class_names(imagenet_1k_classes());
-    }
-    Completed { metadata, remarks }
-}
-
-/// `true` for a classifier with as many classes as ImageNet.
-pub(super) fn is_of_imagenet(metadata: &WeightMetadata) -> bool {
-    metadata.task.is::<ClassificationTask>() && metadata.class_count() == IMAGENET_1K_CLASSES
+    let metadata = described.unwrap_or_else(|| {
+        let (metadata, remark) = undescribed::complete(path, metadata, dialect, !remarks.is_empty());
+        remarks.extend(remark);
+        metadata
+    });
+    Completed { metadata, remarks, unused_names }
 }
 
 /// Handles a configuration that does not fit.
 const NOT_USED: &str = "it is not used";
 
-fn beside(path: &Path) -> Option<Result<PackageConfig, IoError>> {
+/// The configuration beside a file, if there is one.
+pub(super) fn read_config(path: &Path) -> Option<Result<PackageConfig, IoError>> {
     let [config, preprocessor] = [CONFIG, PREPROCESSOR].map(|name| path.with_file_name(name));
     config
         .is_file()
         .then(|| PackageConfig::read(&config, preprocessor.is_file().then_some(preprocessor.as_path())))
 }
 
-/// The reason when the configuration is of another model. Of an encoder alone it may tell the classes of its head.
-fn with_stated(metadata: &WeightMetadata, stated: &PackageConfig) -> Result<WeightMetadata, String> {
+/// What the configuration beside a file says of it.
+#[derive(Default)]
+struct Beside {
+    /// None when it is of another model.
+    described: Option<WeightMetadata>,
+    unused_names: Option<ClassNames>,
+    remarks: Vec<String>,
+}
+
+/// Of an encoder alone a configuration may tell the classes of its head.
+fn with_stated(path: &Path, metadata: &WeightMetadata, stated: PackageConfig) -> Beside {
+    let file = path.with_file_name(CONFIG);
     let classes = metadata.class_count();
-    if let Some(stated) = stated.classes.filter(|&stated| stated != classes && classes > 0) {
-        return Err(format!("it states {stated} classes, but the weights have {classes}"));
-    }
-    let names = stated.class_names.clone().filter(|names| names.len() == classes);
     let described = WeightMetadata {
         preprocessing: stated.preprocessing(metadata.preprocessing.clone()),
         ..metadata.clone()
     };
-    let named = described.clone().with_class_names(names.unwrap_or_default());
-    // Some lists name two classes the same.
-    let found = if named.validate().is_ok() { named } else { described };
-    found.validate().map(|()| found).map_err(|error| error.to_string())
-}
-
-fn with_size_of_name(path: &Path, metadata: WeightMetadata) -> WeightMetadata {
-    let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    if metadata.task.is::<SegmentationTask>() {
-        let (part, fit) = LARGER_CROPS;
-        let mut preprocessing = metadata.preprocessing.clone();
-        if name.split('_').any(|found| found == part) {
-            preprocessing.geometry = Geometry::Fit(fit);
+    let names = stated.class_names.filter(|names| names.is_empty() || !classes::stand_for_none(names));
+    let names = names.filter(|_| classes > 0);
+    let refused = match stated.classes {
+        Some(stated) if stated != classes && classes > 0 => {
+            Some(format!("it states {stated} classes, but the weights have {classes}"))
         }
-        return WeightMetadata { preprocessing, ..metadata };
+        _ => described.validate().err().map(|error| error.to_string()),
+    };
+    if let Some(why) = refused {
+        let remarks = vec![format!("{}: {why}: {NOT_USED}", file.display())];
+        return Beside { described: None, unused_names: names, remarks };
     }
-    if metadata.task.is::<DetectionTask>() {
-        return metadata;
+    let remarks = stated.remarks.iter().map(|text| format!("beside {}: {text}", path.display())).collect();
+    let mut beside = Beside { described: Some(described.clone()), unused_names: None, remarks };
+    match names.as_ref().map(|names| names.check(classes)) {
+        None => {}
+        // That their numbers have gaps is one of the remarks.
+        Some(Ok(())) if names.as_ref().is_some_and(ClassNames::is_empty) => beside.unused_names = names,
+        Some(Ok(())) => beside.described = names.map(|names| described.with_class_names(names)),
+        Some(Err(why)) => {
+            beside.remarks.push(format!("{}: the names of classes are not used: {why}", file.display()));
+            beside.unused_names = names;
+        }
     }
-    let size = LARGER_SIZES.iter().find(|(part, _)| name.split('_').any(|found| found == *part));
-    match size {
-        Some(&(_, size)) if name.starts_with("convnext") => WeightMetadata {
-            preprocessing: Preprocessing::for_size(size, metadata.preprocessing.channels()),
-            ..metadata
-        },
-        _ => metadata,
-    }
+    beside
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
 
-    use convnext_core::{ClassNames, Geometry};
+    use convnext_core::{Geometry, Preprocessing};
 
     use super::*;
     use crate::test_files::speck;
@@ -129,25 +107,6 @@ mod tests {
     fn metadata(classes: usize) -> WeightMetadata {
         let model = convnext_core::ModelConfig { classes, input_channels: 3, stem_stride: 4, ..speck() };
         WeightMetadata::of_classifier(&model, ClassNames::default(), Preprocessing::for_size(224, 3))
-    }
-
-    #[test]
-    fn official_names_tell_larger_images() {
-        for (name, size) in [
-            ("convnextv2_base_22k_384_ema.pt", 384),
-            ("convnextv2_huge_22k_512_ema.pt", 512),
-            ("convnextv2_base_22k_224_ema.pt", 224),
-            ("mine_384.pt", 224),
-        ] {
-            let found = complete(Path::new(name), metadata(2)).metadata.preprocessing;
-            assert_eq!(found.geometry, Preprocessing::for_size(size, 3).geometry, "{name}");
-        }
-    }
-
-    #[test]
-    fn a_thousand_classes_are_those_of_imagenet() {
-        assert_eq!(complete(Path::new("x"), metadata(1000)).metadata.class_names().name(0), "tench");
-        assert!(complete(Path::new("x"), metadata(999)).metadata.class_names().is_empty());
     }
 
     #[test]
@@ -159,7 +118,7 @@ mod tests {
             if let Some(processor) = processor {
                 fs::write(folder.path().join(PREPROCESSOR), processor).unwrap();
             }
-            complete(&path, metadata(2))
+            complete(&path, metadata(2), Dialect::Timm)
         };
         let timm = r#"{"num_classes": 2, "label_names": ["cat", "dog"], "pretrained_cfg":
             {"input_size": [3, 288, 288], "crop_pct": 0.95, "mean": [0.5, 0.5, 0.5], "std": [0.1, 0.2, 0.3]}}"#;
@@ -184,9 +143,6 @@ mod tests {
             assert!(found.remarks[0].contains(why), "{config}: {:?}", found.remarks);
             assert!(found.remarks[1].contains("224 px"), "{config}: {:?}", found.remarks);
         }
-        // Names that stand twice are no names.
-        let found = described(r#"{"label_names": ["a", "a"]}"#, None);
-        assert_eq!((found.metadata, found.remarks.len()), (metadata(2), 0));
         let transformers = r#"{"id2label": {"0": "ant", "1": "bee"}}"#;
         let found =
             described(transformers, Some(r#"{"size": {"shortest_edge": 384}, "crop_pct": 0.875}"#)).metadata;
@@ -195,11 +151,29 @@ mod tests {
     }
 
     #[test]
+    fn names_of_classes_that_do_not_fit_are_remarked_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        for (config, why) in [
+            (r#"{"num_classes": 2, "label_names": ["a", "a"], "mean": 0.5}"#, "'a' is duplicated"),
+            (r#"{"num_classes": 2, "label_names": ["a"], "mean": 0.5}"#, "1 names for 2 classes"),
+            (r#"{"id2label": {"0": "a", "2": "b"}, "mean": 0.5}"#, "do not go from 0 on"),
+        ] {
+            fs::write(folder.path().join(CONFIG), config).unwrap();
+            let Completed { metadata, remarks, unused_names } = complete(&path, metadata(2), Dialect::Timm);
+            assert!(remarks.len() == 1 && remarks[0].contains(why), "{remarks:?}");
+            assert!(unused_names.is_some() && metadata.class_names().is_empty());
+            // The rest of the configuration counts all the same.
+            assert_eq!(metadata.preprocessing.mean, [0.5; 3]);
+        }
+    }
+
+    #[test]
     fn an_encoder_alone_is_prepared_as_its_classifier_was() {
         let folder = tempfile::tempdir().unwrap();
         let config = r#"{"num_classes": 2, "label_names": ["cat", "dog"], "mean": 0.5}"#;
         fs::write(folder.path().join(CONFIG), config).unwrap();
-        let found = complete(&folder.path().join("model.safetensors"), metadata(0));
+        let found = complete(&folder.path().join("model.safetensors"), metadata(0), Dialect::Timm);
         assert_eq!(
             (found.metadata.class_names().len(), found.metadata.preprocessing.mean),
             (0, vec![0.5; 3])

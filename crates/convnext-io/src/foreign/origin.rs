@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::locate::{Candidate, Role, has_teacher, is_average, is_of_training, under};
+use crate::torch_file::NoTensor;
 
 /// Names that a line lists before it only counts.
 const LISTED: usize = 6;
@@ -39,7 +40,7 @@ impl Origin {
         candidates: &[Candidate],
         names: &BTreeSet<&str>,
         used: &BTreeSet<&str>,
-        objects: &BTreeMap<String, String>,
+        objects: &BTreeMap<String, NoTensor>,
     ) -> Option<Self> {
         let (chosen, others) = candidates.split_first()?;
         let is_others = |name: &str| {
@@ -56,8 +57,8 @@ impl Origin {
             .map(str::to_owned)
             .collect();
         let is_better = |name: &str| chosen.role != Role::Average && (is_average(name) || has_teacher(name));
-        let averages = objects.iter().filter(|(name, _)| is_better(name));
-        left_out.extend(averages.map(|(name, class)| format!("{name} (made from {class})")));
+        let averages = objects.iter().filter(|(name, _)| is_better(name) && !is_of_training(name));
+        left_out.extend(averages.map(|(name, found)| format!("{name} ({found})")));
         Some(Self {
             program: chosen.dialect.name().to_owned(),
             prefix: chosen.prefix.clone(),
@@ -137,10 +138,15 @@ mod tests {
     #[test]
     fn an_average_that_cannot_be_read_is_named() {
         let names = BTreeSet::from(["stem.0.weight", "proj.weight"]);
-        let objects = BTreeMap::from([("ema".to_owned(), "timm.ModelEma".to_owned())]);
+        let objects = BTreeMap::from([
+            ("ema".to_owned(), NoTensor::Object("timm.ModelEma".to_owned())),
+            ("model_ema.shadow_params".to_owned(), NoTensor::Tensors(3)),
+            ("optimizer.ema".to_owned(), NoTensor::Tensors(3)),
+        ]);
         let used = BTreeSet::from(["stem.0.weight"]);
         let origin = Origin::of(&candidates(&names), &names, &used, &objects).unwrap();
-        assert_eq!(origin.left_out, ["proj.weight", "ema (made from timm.ModelEma)"]);
+        let averages = ["ema (made from timm.ModelEma)", "model_ema.shadow_params (a list of 3 tensors)"];
+        assert_eq!(origin.left_out, [&["proj.weight"][..], &averages].concat());
     }
 
     #[test]

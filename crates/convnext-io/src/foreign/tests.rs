@@ -95,7 +95,7 @@ fn rows_of_the_table_are_found_whatever_their_stem() {
         let tensors: Vec<TensorInfo> = (backbone_tensors("", &model).into_iter())
             .map(|(name, shape)| TensorInfo { name, dtype: "F32".into(), shape })
             .collect();
-        let foreign = Foreign::recognise(Path::new("x"), &tensors, &BTreeMap::new()).unwrap();
+        let foreign = Foreign::recognise(Path::new("x"), &tensors, &BTreeMap::new(), None).unwrap();
         assert_eq!(kind(&foreign.metadata), kind(&classifier(model)));
     }
 }

@@ -141,7 +141,7 @@ mod tests {
         ] {
             let names = names.into_iter().map(str::to_owned).collect();
             let table = ClassTable { names, palette: colours };
-            let found = Foreign::recognise(Path::new("x.pth"), &tensors, &BTreeMap::new()).unwrap();
+            let found = Foreign::recognise(Path::new("x.pth"), &tensors, &BTreeMap::new(), None).unwrap();
             let found = found.with_classes(Some(&table));
             let task: SegmentationTask = found.metadata.task_as().unwrap();
             assert_eq!((task.classes.len(), task.palette.len()), expected);

@@ -59,7 +59,12 @@ impl Description {
         let crop = crop(mode.as_deref(), timm.crop_pct.or(plain.crop_pct), &mut remarks);
         let filter = timm.interpolation.or(plain.interpolation);
         let interpolation = filter.and_then(|name| interpolation(&name, &mut remarks));
-        let labels = plain.label_names.or(timm.label_names).or(id2label).and_then(Labels::in_order);
+        let labels = plain.label_names.or(timm.label_names).or(id2label).filter(|labels| !labels.is_empty());
+        let class_names = labels.map(|labels| ClassNames(labels.in_order().unwrap_or_default()));
+        let counted = class_names.as_ref().map(ClassNames::len).filter(|&count| count > 0);
+        if class_names.is_some() && counted.is_none() {
+            remarks.push("the names of classes are not used: their numbers do not go from 0 on".to_owned());
+        }
         let classes = plain.num_classes.or(timm.num_classes);
         PackageConfig {
             image_size: input.or(image_size).map(Size::sides),
@@ -67,8 +72,8 @@ impl Description {
             mean: timm.mean.or(plain.mean).map(Numbers::into_list),
             std: timm.std.or(plain.std).map(Numbers::into_list),
             interpolation,
-            classes: classes.or(labels.as_ref().map(Vec::len)),
-            class_names: labels.map(ClassNames),
+            classes: classes.or(counted),
+            class_names,
             licence: timm.license.or(plain.license),
             remarks,
         }

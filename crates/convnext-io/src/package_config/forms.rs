@@ -34,6 +34,13 @@ pub(super) enum Labels {
 }
 
 impl Labels {
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::InOrder(names) => names.is_empty(),
+            Self::ByNumber(names) => names.is_empty(),
+        }
+    }
+
     /// The names in the order of the logits, if they count from 0 without gaps.
     pub(super) fn in_order(self) -> Option<Vec<String>> {
         match self {

@@ -36,7 +36,7 @@ pub struct PackageConfig {
     pub interpolation: Option<Interpolation>,
     /// Classes of the head; 0 for an encoder alone.
     pub classes: Option<usize>,
-    /// Their names, in the order of the logits.
+    /// Their names, in the order of the logits; empty where they have numbers that do not go from 0 on.
     pub class_names: Option<ClassNames>,
     /// The licence of the weights.
     pub licence: Option<String>,

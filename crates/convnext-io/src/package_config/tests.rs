@@ -90,7 +90,8 @@ fn what_is_not_said_stays_as_it_is() {
 fn labels_with_gaps_are_no_names() {
     let (_folder, path) = written(r#"{"num_classes": 2, "label_names": {"0": "cat", "2": "dog"}}"#);
     let config = PackageConfig::read(&path, None).unwrap();
-    assert_eq!((config.classes, config.class_names), (Some(2), None));
+    assert_eq!((config.classes, config.class_names), (Some(2), Some(ClassNames::default())));
+    assert!(config.remarks[0].contains("do not go from 0 on"), "{:?}", config.remarks);
 }
 
 #[test]

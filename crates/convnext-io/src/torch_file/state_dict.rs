@@ -6,7 +6,7 @@ use std::path::Path;
 use safetensors::Dtype;
 
 use super::class_table::{self, ClassTable};
-use super::flatten::flatten;
+use super::flatten::{NoTensor, flatten};
 use super::pickle::Pickle;
 use super::values::{Node, RawStorage, RawTensor, Value};
 use crate::error::IoError;
@@ -72,8 +72,8 @@ impl StateTensor {
 pub(super) struct Contents {
     /// By name.
     pub(super) tensors: BTreeMap<String, StateTensor>,
-    /// By name: what stands where a tensor or a dictionary might, and what it was made from.
-    pub(super) objects: BTreeMap<String, String>,
+    /// By name: what stands where a tensor or a dictionary might.
+    pub(super) objects: BTreeMap<String, NoTensor>,
     /// Names and colours of the classes.
     pub(super) classes: ClassTable,
 }
@@ -93,8 +93,8 @@ pub(super) fn find(
         why: "its names are longer than the file".to_owned(),
     })?;
     if flat.tensors.is_empty() {
-        return Err(match flat.objects.into_values().next() {
-            Some(global) => IoError::ForbiddenGlobal { path: path.to_owned(), global },
+        return Err(match flat.objects.values().find_map(NoTensor::class) {
+            Some(global) => IoError::ForbiddenGlobal { path: path.to_owned(), global: global.to_owned() },
             None => no_state_dict(path, &flat.keys),
         });
     }

@@ -159,6 +159,20 @@ fn only_tensors_with_names_make_a_model() {
 }
 
 #[test]
+fn a_list_of_tensors_is_not_passed_over_in_silence() {
+    let text = |text: &str| [b"X".as_slice(), &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();
+    let whole = tensor_pickle(6, 0, &[2, 3], &[3, 1]);
+    let before = [b"\x80\x02}".to_vec(), text("model"), b"}".to_vec(), text("a")].concat().len();
+    let tensor = &whole[before..whole.len() - b"ss.".len()];
+    let pickle =
+        [b"\x80\x02}", &*text("ema"), b"](", tensor, tensor, b"es", &*text("a"), tensor, b"s."].concat();
+    let (_folder, path) = file_with(&archive(&pickle, &[("0", &[0; 24])]));
+    let file = open(&path).unwrap();
+    assert_eq!(file.tensors().len(), 1);
+    assert_eq!(file.objects().get("ema"), Some(&NoTensor::Tensors(2)));
+}
+
+#[test]
 fn tensors_are_found_in_every_dictionary_and_named_by_their_keys() {
     let path = fixture("stream.pt");
     let file = File::open(&path).unwrap();
@@ -172,6 +186,6 @@ fn tensors_are_found_in_every_dictionary_and_named_by_their_keys() {
     assert_eq!(arrays["view"].to_f32().unwrap(), [1.0, 4.0]);
     assert_eq!(arrays["list.1.b"].shape, [2, 2]);
     let objects: Vec<(&str, &str)> =
-        stream.objects().iter().map(|(name, class)| (name.as_str(), class.as_str())).collect();
+        stream.objects().iter().map(|(name, found)| (name.as_str(), found.class().unwrap())).collect();
     assert_eq!(objects, [("path", "pathlib.PurePosixPath"), ("state.date", "datetime.date")]);
 }

@@ -13,7 +13,7 @@ use crate::messages::{EXTERNAL, FLOAT, Tensor};
 #[track_caller]
 fn written(weights: &WeightFile, output: OnnxOutput) -> Model {
     let (_folder, path) = folder();
-    write_onnx(&path, weights, &options(weights, output)).unwrap();
+    write_onnx(&path, weights, &CORE_TASKS, &options(weights, output)).unwrap();
     read(&path)
 }
 
@@ -78,7 +78,7 @@ fn inputs_and_outputs_have_names_and_shapes() {
 
     let (_folder, path) = folder();
     let options = OnnxOptions { batch: OnnxBatch::Fixed(7), ..OnnxOptions::of(&weights.metadata) };
-    write_onnx(&path, &weights, &options).unwrap();
+    write_onnx(&path, &weights, &CORE_TASKS, &options).unwrap();
     assert_eq!(shape(&read(&path).graph.unwrap().input[0]), "images 7x3x32x32");
 }
 
@@ -105,7 +105,7 @@ fn properties_tell_how_images_are_prepared() {
     assert_eq!(property(&written(&weights, OnnxOutput::Features), "class_names"), None);
     let (_folder, path) = folder();
     let larger = OnnxOptions { image_size: Some(384.into()), ..OnnxOptions::of(&weights.metadata) };
-    write_onnx(&path, &weights, &larger).unwrap();
+    write_onnx(&path, &weights, &CORE_TASKS, &larger).unwrap();
     let model = read(&path);
     assert_eq!(property(&model, "crop").unwrap(), "null");
     assert!(
@@ -113,7 +113,7 @@ fn properties_tell_how_images_are_prepared() {
     );
 
     let wide = OnnxOptions { image_size: Some([224, 320].into()), ..OnnxOptions::of(&weights.metadata) };
-    write_onnx(&path, &weights, &wide).unwrap();
+    write_onnx(&path, &weights, &CORE_TASKS, &wide).unwrap();
     let model = read(&path);
     assert_eq!(property(&model, "image_size").unwrap(), "[224,320]");
     let text = property(&model, "preprocessing").unwrap();
@@ -137,7 +137,8 @@ fn equal_weights_give_equal_bytes() {
     let weights = classifier(small());
     let bytes = |limit| {
         let (_folder, path) = folder();
-        let files = write_limited(&path, &weights, &OnnxOptions::of(&weights.metadata), limit).unwrap();
+        let files =
+            write_limited(&path, &weights, &CORE_TASKS, &OnnxOptions::of(&weights.metadata), limit).unwrap();
         files.into_iter().map(|file| fs::read(file).unwrap()).collect::<Vec<_>>()
     };
     let whole = bytes(u64::MAX);
@@ -153,7 +154,7 @@ fn the_second_file_holds_the_same_tensors() {
     let weights = classifier(small());
     let mut expected = written(&weights, OnnxOutput::Logits);
     let (_folder, path) = folder();
-    let files = write_limited(&path, &weights, &OnnxOptions::of(&weights.metadata), 0).unwrap();
+    let files = write_limited(&path, &weights, &CORE_TASKS, &OnnxOptions::of(&weights.metadata), 0).unwrap();
     let data = fs::read(&files[1]).unwrap();
     let mut found = read(&path);
     for tensor in &mut found.graph.as_mut().unwrap().initializer {

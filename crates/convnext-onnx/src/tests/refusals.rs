@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use convnext_core::{Geometry, ModelConfig, ResponseNorm};
+use convnext_core::{Geometry, ModelConfig, ResponseNorm, SegmentationTask, Tagged, UperNetConfig};
 use convnext_io::{ElementType, IoError};
 
 use super::*;
@@ -14,7 +14,7 @@ use crate::export::{write_limited, write_onnx};
 #[track_caller]
 fn refused(weights: &WeightFile, options: OnnxOptions) -> OnnxError {
     let (folder, path) = folder();
-    let error = write_onnx(&path, weights, &options).unwrap_err();
+    let error = write_onnx(&path, weights, &CORE_TASKS, &options).unwrap_err();
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     error
 }
@@ -28,6 +28,16 @@ fn logits_without_a_head() {
         let message = error.to_string();
         assert!(message.starts_with(what) && message.contains("feature maps"), "{message}");
     }
+}
+
+#[test]
+fn logits_of_a_task_without_classes_of_images() {
+    let mut weights = classifier(small());
+    let head = UperNetConfig { head_width: 6, auxiliary_width: None };
+    let task = SegmentationTask { classes: ClassNames::default(), palette: Vec::new(), head };
+    weights.metadata.task = Tagged::new(&task);
+    let error = refused(&weights, options(&weights, OnnxOutput::Logits)).to_string();
+    assert!(error.contains("the task 'segmentation' has no logits; export its feature maps"), "{error}");
 }
 
 #[test]
@@ -57,7 +67,8 @@ fn images_of_sizes_of_their_own() {
     let message = error.to_string();
     assert!(message.contains("of their own size") && message.contains("--image-size"), "{message}");
     let (_folder, path) = folder();
-    write_onnx(&path, &weights, &OnnxOptions { image_size: Some([32, 64].into()), ..options }).unwrap();
+    write_onnx(&path, &weights, &CORE_TASKS, &OnnxOptions { image_size: Some([32, 64].into()), ..options })
+        .unwrap();
 }
 
 #[test]
@@ -108,7 +119,7 @@ fn feature_maps_need_no_head() {
     let mut weights = classifier(small());
     weights.arrays.retain(|name, _| !name.starts_with("head.") && !name.starts_with("norm."));
     let (_folder, path) = folder();
-    write_onnx(&path, &weights, &options(&weights, OnnxOutput::Features)).unwrap();
+    write_onnx(&path, &weights, &CORE_TASKS, &options(&weights, OnnxOutput::Features)).unwrap();
     weights.arrays.remove("stages.3.0.norm.bias");
     let error = refused(&weights, options(&weights, OnnxOutput::Features));
     assert!(matches!(error, OnnxError::Io(IoError::Mismatch { .. })), "{error}");
@@ -123,7 +134,7 @@ fn places_that_cannot_be_written() {
     let cases =
         [(nowhere.as_path(), u64::MAX), (&nowhere, 0), (folder.path(), u64::MAX), (Path::new("/"), 0)];
     for (path, limit) in cases {
-        let error = write_limited(path, &weights, &options, limit).unwrap_err();
+        let error = write_limited(path, &weights, &CORE_TASKS, &options, limit).unwrap_err();
         assert!(matches!(error, OnnxError::Io(IoError::Write { .. })), "{error}");
         assert!(error.to_string().contains("cannot write"), "{error}");
     }

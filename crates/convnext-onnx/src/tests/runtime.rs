@@ -69,7 +69,7 @@ fn compare(path: &Path, weights: &WeightFile, options: &OnnxOptions, count: usiz
 #[track_caller]
 fn check(weights: &WeightFile, options: OnnxOptions, counts: &[usize]) {
     let (_folder, path) = folder();
-    assert_eq!(write_onnx(&path, weights, &options).unwrap(), std::slice::from_ref(&path));
+    assert_eq!(write_onnx(&path, weights, &CORE_TASKS, &options).unwrap(), std::slice::from_ref(&path));
     for &count in counts {
         compare(&path, weights, &options, count);
     }
@@ -140,7 +140,7 @@ fn weights_in_a_second_file() {
     let weights = classifier(small());
     let (folder, path) = folder();
     let options = OnnxOptions::of(&weights.metadata);
-    let files = write_limited(&path, &weights, &options, 10_000).unwrap();
+    let files = write_limited(&path, &weights, &CORE_TASKS, &options, 10_000).unwrap();
     assert_eq!(files, [path.clone(), folder.path().join("model.onnx.data")]);
     compare(&path, &weights, &options, 2);
 }

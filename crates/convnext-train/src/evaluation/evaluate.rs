@@ -1,6 +1,6 @@
 //! Evaluation of a classifier.
 
-use convnext_core::{ClassNames, Preprocessing, imagenet_1k_name};
+use convnext_core::{ClassNames, Preprocessing, imagenet_1k_index, imagenet_1k_name, is_imagenet_1k};
 use convnext_data::{Dataset, ImageBatch, Source, canonical_name};
 use convnext_nn::{ConvNext, DropPath, tensor_values};
 
@@ -69,6 +69,7 @@ pub(crate) fn evaluate_batches(
 /// For each class of the data the index of its logit. Letters may be written in any Unicode form, and folders of
 /// ImageNet are called after synsets.
 pub(crate) fn match_classes(found: &ClassNames, known: &ClassNames) -> Result<Vec<usize>, TrainError> {
+    let is_imagenet = is_imagenet_1k(known);
     found
         .0
         .iter()
@@ -77,6 +78,7 @@ pub(crate) fn match_classes(found: &ClassNames, known: &ClassNames) -> Result<Ve
                 .index(class)
                 .or_else(|| known.0.iter().position(|name| canonical_name(name) == canonical_name(class)))
                 .or_else(|| known.index(imagenet_1k_name(class)?))
+                .or_else(|| imagenet_1k_index(class).filter(|_| is_imagenet))
                 .ok_or_else(|| TrainError::UnknownClass { class: class.clone(), known: known.0.join(", ") })
         })
         .collect()
@@ -134,5 +136,8 @@ mod tests {
         let imagenet = convnext_core::imagenet_1k_classes();
         assert_eq!(match_classes(&names(&["n15075141", "n01440764"]), &imagenet).unwrap(), [999, 0]);
         assert!(match_classes(&names(&["n01440764"]), &names(&["ant", "bee"])).is_err());
+        // Other programs call the same classes otherwise.
+        let with_synonyms = ClassNames(imagenet.0.iter().map(|name| format!("{name}, synonym")).collect());
+        assert_eq!(match_classes(&names(&["n15075141", "n02012849"]), &with_synonyms).unwrap(), [999, 134]);
     }
 }

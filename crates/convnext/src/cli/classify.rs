@@ -2,6 +2,7 @@
 
 mod answer;
 mod copies;
+mod names;
 mod output;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use super::class_names::ClassNameArguments;
 use super::machine::{Machine, set_up};
 use super::out_folder::{OverwriteArgument, check_apart};
 use super::progress::image_bar;
+use super::read_files::check_output;
 use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
 
@@ -83,14 +85,20 @@ pub(crate) fn run(arguments: &ClassifyArguments, quiet: bool) -> anyhow::Result<
         check_apart(folder, &arguments.images)?;
         arguments.overwrite.check(folder, "--copy-to")?;
     }
-    let classifier = Classifier::load_on(&arguments.weights.file()?, &device)?.with_precision(precision);
+    let weights = arguments.weights.file()?;
+    let classifier = Classifier::load_on(&weights, &device)?.with_precision(precision);
     let classifier = arguments.class_names.give(classifier)?;
     let is_multi_label = classifier.is_multi_label();
+    let is_joined = is_multi_label && arguments.csv.is_some();
+    names::check(classifier.classes(), threshold.is_some() || is_joined, is_joined)?;
     let images = open_images(&arguments.images)?;
     let reading =
         arguments.decoding.reading(&arguments.images, arguments.batch_size, threads, arguments.strict);
     let mut output = match &arguments.csv {
-        Some(path) => Output::table(path)?,
+        Some(path) => {
+            check_output(path, &weights, &arguments.images, &images)?;
+            Output::table(path)?
+        }
         None if arguments.json => Output::Json(Vec::new()),
         None => Output::Text { with_labels: threshold.is_some() },
     };

@@ -63,6 +63,7 @@ pub(crate) fn run(arguments: &ConvertArguments) -> anyhow::Result<()> {
     };
     let file = arguments.weights.file()?;
     let mut weights = read_weights(&file)?;
+    weights.check_finite(&file)?;
     check_place(&file, &arguments.out)?;
     arguments.overwrite.check(&arguments.out, "another OUT")?;
     let given = arguments.class_names.read(weights.metadata.class_count())?;

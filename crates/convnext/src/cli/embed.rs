@@ -16,6 +16,7 @@ use super::launched::Launched;
 use super::machine::Machine;
 use super::output::{print_text, thousands};
 use super::progress::image_bar;
+use super::read_files::check_output;
 use super::shared::{RankArguments, SharedMachine};
 use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
@@ -97,6 +98,7 @@ pub(crate) fn run(arguments: &EmbedArguments, launched: &Launched, quiet: bool) 
         let weights = arguments.weights.file()?;
         let embedder = embedder(arguments, &weights, &shared.machine)?;
         let images = open_images(&arguments.images)?;
+        check_output(&arguments.out, &weights, &arguments.images, &images)?;
         let weights = checksum(&weights)?;
         let metadata = metadata(arguments, &embedder, weights);
         let create = || EmbeddingWriter::create(&arguments.out, embedder.width(), &metadata);
@@ -169,7 +171,14 @@ pub(crate) fn checksum(path: &Path) -> anyhow::Result<u32> {
     }
     let mut sum = Sum(crc32fast::Hasher::new());
     for file in files_of(path)? {
-        std::io::copy(&mut File::open(file)?, &mut sum)?;
+        let copied = File::open(&file).and_then(|mut read| std::io::copy(&mut read, &mut sum));
+        copied.map_err(|error| {
+            anyhow!(
+                "cannot read {} of the weights {}: {error}; copy it again",
+                file.display(),
+                path.display()
+            )
+        })?;
     }
     Ok(sum.0.finalize())
 }

@@ -11,9 +11,10 @@ use anyhow::bail;
 use convnext::Classifier;
 use convnext::core::{ClassNames, Preprocessing, Seed, counted};
 use convnext::data::{Dataset, HELD_OUT, Split, open_part, open_parts};
+use convnext::multilabel::MultiLabelTask;
 use convnext::train::{
     ClassResult, Evaluation, Features, Metric, ValidationResult, classify_by_neighbours, evaluate,
-    load_backbone,
+    load_backbone, read_metadata,
 };
 use serde::Serialize;
 
@@ -40,8 +41,12 @@ pub(crate) fn run(mut arguments: EvaluateArguments, launched: &Launched, quiet: 
         arguments.write_nothing();
     }
     let arguments = &arguments;
+    let mut voters = None;
     let measured = match shared.prepare(|| Way::of(arguments))? {
-        Way::Neighbours => by_neighbours(arguments, shared),
+        Way::Neighbours => by_neighbours(arguments, shared).map(|(measured, known)| {
+            voters = Some(page::voters(arguments.neighbours, known));
+            measured
+        }),
         Way::Detection => detection::evaluate(arguments, shared, sends_predictions),
         Way::Segmentation => segmentation::evaluate(arguments, shared),
         Way::MultiLabel => multi_label::evaluate(arguments, shared),
@@ -51,7 +56,7 @@ pub(crate) fn run(mut arguments: EvaluateArguments, launched: &Launched, quiet: 
         return Ok(());
     }
     if let Some(path) = &arguments.html {
-        page::write(path, arguments, &measured)?;
+        page::write(path, arguments, &measured, voters)?;
     }
     let Measured { part, text, result, .. } = measured;
     if arguments.json {
@@ -75,13 +80,15 @@ enum Way {
 
 impl Way {
     fn of(arguments: &EvaluateArguments) -> anyhow::Result<Self> {
-        Ok(if arguments.knn {
-            Self::Neighbours
-        } else if arguments.is_detection()? {
+        if arguments.knn {
+            return Ok(Self::Neighbours);
+        }
+        let task = read_metadata(&arguments.weights.file()?)?.task;
+        Ok(if arguments.is_detection(&task)? {
             Self::Detection
-        } else if arguments.is_segmentation()? {
+        } else if arguments.is_segmentation(&task)? {
             Self::Segmentation
-        } else if arguments.is_multi_label()? {
+        } else if task.is::<MultiLabelTask>() {
             Self::MultiLabel
         } else {
             Self::Head
@@ -157,8 +164,8 @@ fn classified(
     Ok(Measured { part, text: describe(&result), result: result.into(), images, preprocessing })
 }
 
-/// Evaluates a k-nearest-neighbour classifier on the embeddings of the training part.
-fn by_neighbours(arguments: &EvaluateArguments, shared: &SharedMachine) -> anyhow::Result<Measured> {
+/// Evaluates a k-nearest-neighbour classifier on the embeddings of the training part, and counts the images of that.
+fn by_neighbours(arguments: &EvaluateArguments, shared: &SharedMachine) -> anyhow::Result<(Measured, usize)> {
     let Machine { device, precision, .. } = &shared.machine;
     let (model, metadata, train, part, validation) = shared.prepare(|| {
         if arguments.has_mask_flags() || arguments.has_object_flags() {
@@ -185,7 +192,7 @@ fn by_neighbours(arguments: &EvaluateArguments, shared: &SharedMachine) -> anyho
     let known = (&known, train.classes());
     let asked = (&asked, &validation);
     let result = classify_by_neighbours(known, asked, arguments.neighbours, &reading.ranks)?;
-    classified(arguments, part, (&validation, preprocessing), result)
+    Ok((classified(arguments, part, (&validation, preprocessing), result)?, train.len()))
 }
 
 /// The training images that vote, and the images that they are asked about.

@@ -9,7 +9,7 @@ use convnext::TASKS;
 use convnext::core::{DetectionTask, ImageSize, SegmentationTask};
 use convnext::detect::{DetectOptions, Suppression, detect_options_of, write_detection_onnx};
 use convnext::io::read_weights;
-use convnext::onnx::{Logits, OnnxBatch, OnnxOptions, OnnxOutput, write_onnx, write_part};
+use convnext::onnx::{OnnxBatch, OnnxOptions, OnnxOutput, write_onnx};
 use convnext::segment::write_segmentation_onnx;
 
 use super::output::print_text;
@@ -83,7 +83,9 @@ fn batch(text: &str) -> Result<OnnxBatch, String> {
 
 pub(crate) fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
     check_extension(&arguments.out)?;
-    let weights = read_weights(&arguments.weights.file()?)?;
+    let file = arguments.weights.file()?;
+    let weights = read_weights(&file)?;
+    weights.check_finite(&file)?;
     let is_detector = weights.metadata.task.is::<DetectionTask>();
     if !is_detector && (arguments.score.is_some() || arguments.nms.is_some() || arguments.max.is_some()) {
         bail!(
@@ -97,25 +99,14 @@ pub(crate) fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
         output: if arguments.features { OnnxOutput::Features } else { OnnxOutput::Logits },
     };
     let written = match (options.output, weights.metadata.class_count()) {
-        (OnnxOutput::Features, _) | (_, 0) => write_onnx(&arguments.out, &weights, &options)?,
-        (OnnxOutput::Logits, _) if weights.metadata.task.is::<SegmentationTask>() => {
+        (OnnxOutput::Logits, 1..) if weights.metadata.task.is::<SegmentationTask>() => {
             write_segmentation_onnx(&arguments.out, weights, &options)?
         }
-        (OnnxOutput::Logits, _) if is_detector => {
+        (OnnxOutput::Logits, 1..) if is_detector => {
             let detect = arguments.detect_options(detect_options_of(&weights.metadata));
             write_detection_onnx(&arguments.out, weights, &options, &detect)?
         }
-        (OnnxOutput::Logits, _) => {
-            let task = weights.metadata.task_of(TASKS)?;
-            let Some(activation) = task.activation() else {
-                bail!(
-                    "weights for the task '{}' have no logits of classes; export their feature maps with --features",
-                    weights.metadata.task.kind()
-                );
-            };
-            let logits = Logits { classes: task.class_names(), activation };
-            write_part(&arguments.out, &weights, &logits, &options)?
-        }
+        _ => write_onnx(&arguments.out, &weights, TASKS, &options)?,
     };
     let lines: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
     print_text(&lines.join("\n"))

@@ -5,7 +5,7 @@ use convnext::TASKS;
 use convnext::core::{
     ConfigError, Cost, Interpolation, Preprocessing, WeightMetadata, imagenet_mean, imagenet_std,
 };
-use convnext::io::{Origin, TensorInfo, read_header};
+use convnext::io::{Origin, TRAINING_PREFIX, TensorInfo, read_header};
 use serde::Serialize;
 
 use super::output::{print_json, print_text, table, thousands};
@@ -40,11 +40,13 @@ struct Contents {
     parameters: usize,
     /// Written by another program: the metadata is inferred from the shapes.
     foreign: bool,
-    /// Origin of the model in another program's file, with the tensors that were left out.
+    /// Origin of tensors under the names of another program, with those that were left out.
     origin: Option<Origin>,
     metadata: Option<WeightMetadata>,
     /// Of one image as the metadata says it is prepared.
     cost: Option<Cost>,
+    /// Number of tensors of the training, beside those of the model in a checkpoint.
+    of_training: usize,
     tensors: Vec<Tensor>,
 }
 
@@ -57,9 +59,12 @@ struct Tensor {
 
 pub(crate) fn run(arguments: &InspectArguments) -> anyhow::Result<()> {
     let header = read_header(&arguments.weights.file()?)?;
-    let parameters = header.tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum();
-    let tensors = header
-        .tensors
+    let all = header.tensors.len();
+    let is_of_model = |tensor: &TensorInfo| !tensor.name.starts_with(TRAINING_PREFIX);
+    let tensors: Vec<TensorInfo> = header.tensors.into_iter().filter(is_of_model).collect();
+    let parameters = tensors.iter().map(|tensor| tensor.shape.iter().product::<usize>()).sum();
+    let of_training = all - tensors.len();
+    let tensors = tensors
         .into_iter()
         .map(|TensorInfo { name, dtype, shape, .. }| Tensor { name, dtype, shape })
         .collect();
@@ -70,6 +75,7 @@ pub(crate) fn run(arguments: &InspectArguments) -> anyhow::Result<()> {
         origin: header.origin,
         cost: header.metadata.as_ref().and_then(|metadata| cost(metadata).ok()),
         metadata: header.metadata,
+        of_training,
         tensors,
     };
     if arguments.json { print_json(&contents) } else { print_text(&describe(&contents)) }
@@ -94,19 +100,28 @@ fn describe(contents: &Contents) -> String {
         Some(metadata) if contents.foreign => {
             let origin = contents.origin.as_ref().map(describe_origin).unwrap_or_default();
             format!(
-                "written by another program{origin}; inferred from its shapes:\n{}",
+                "written by another program, with the {origin}; inferred from its shapes:\n{}",
                 describe_metadata(metadata)
             )
         }
-        Some(metadata) => describe_metadata(metadata),
+        Some(metadata) => match &contents.origin {
+            Some(origin) => {
+                format!("{}, with our metadata:\n{}", describe_origin(origin), describe_metadata(metadata))
+            }
+            None => describe_metadata(metadata),
+        },
     };
     let cost = contents.cost.map(|cost| {
         let Cost { macs, flops, .. } = cost;
         format!("\n{} multiply-adds an image, {} FLOPs", thousands(macs), thousands(flops))
     });
     let cost = cost.unwrap_or_default();
+    let of_training = match contents.of_training {
+        0 => String::new(),
+        count => format!(", besides {count} of the training"),
+    };
     format!(
-        "{about}{cost}\n{} values in {} tensors, {} bytes\n\n{tensors}",
+        "{about}{cost}\n{} values in {} tensors{of_training}, {} bytes\n\n{tensors}",
         thousands(contents.parameters as u64),
         contents.tensors.len(),
         thousands(contents.bytes)
@@ -114,7 +129,7 @@ fn describe(contents: &Contents) -> String {
 }
 
 fn describe_origin(origin: &Origin) -> String {
-    let mut text = format!(", with the names of {}", origin.program);
+    let mut text = format!("names of {}", origin.program);
     if !origin.prefix.is_empty() {
         text.push_str(&format!(" under {}", origin.prefix.trim_end_matches('.')));
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{anyhow, bail};
 use burn::tensor::Device;
 use clap::{Args, ValueEnum};
-use convnext::data::{Decoding, Image, open_images};
+use convnext::data::{Decoding, Image, open_image, open_images};
 use convnext::io::{EmbeddingIndex, EmbeddingMetadata};
 use convnext::{Embedder, Neighbour, most_similar, write_neighbours};
 use serde::Serialize;
@@ -66,7 +66,7 @@ pub(crate) fn run(arguments: &NearestArguments) -> anyhow::Result<()> {
     let embedder = embedder(arguments, made, &device)?.with_precision(precision);
     let images = DecodeArguments { ignore_orientation: made.ignore_orientation };
     let decoding = Decoding::of(embedder.preprocessing(), images.orientation());
-    let image = open_images(std::slice::from_ref(&arguments.image))?.image(0, &decoding)?;
+    let image = open_image(&arguments.image, &decoding)?;
     let vectors = embedder.embed(std::slice::from_ref(&image))?;
     let vector = vectors.first().map(Vec::as_slice).unwrap_or_default();
     if vector.len() != index.width() {

@@ -1,8 +1,9 @@
 //! Weight files that are missing, broken, foreign or of another model: code 1 and the file's name.
 
+use predicates::str::contains;
 use serde_json::{Map, Value};
 
-use super::bench::{Bench, Refusal};
+use super::bench::{Bench, Refusal, convnext};
 use super::weights::{autoencoder, classifier, foreign, with_header};
 
 /// The commands that read weights; W stands for the file.
@@ -29,6 +30,27 @@ fn refuse(bench: &Bench, commands: &[&str], file: &str, words: &[&str]) {
     let refusals: Vec<Refusal> = lines.iter().map(|line| (&line[..], &words[..])).collect();
     bench.refuse(1, &refusals);
     assert!(!bench.exists("out"), "an output folder was made for weights that cannot be used");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_path_that_is_no_text_is_named_and_read() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let bench = bench();
+    let inspect = |name: &[u8]| {
+        convnext().current_dir(bench.path("")).arg("inspect").arg(std::ffi::OsStr::from_bytes(name)).assert()
+    };
+    inspect(b"gone\xff.pt").code(1).stderr(contains("gone\u{fffd}.pt does not exist"));
+    let there = bench.path("").join(std::ffi::OsStr::from_bytes(b"there\xff.safetensors"));
+    std::fs::write(there, classifier()).unwrap();
+    inspect(b"there\xff.safetensors").success();
+}
+
+#[cfg(unix)]
+#[test]
+fn weights_from_a_pipe_or_a_device_are_refused() {
+    refuse(&bench(), &COMMANDS, "/dev/null", &["cannot be read from a pipe", "name a file"]);
 }
 
 #[test]

@@ -141,6 +141,23 @@ fn a_table_can_be_written() {
 }
 
 #[test]
+fn a_table_replaces_neither_weights_nor_images_and_only_when_it_is_whole() {
+    let bench = photos();
+    bench.run("classify photos --weights weights.safetensors --top-k 1 --csv old.csv").success();
+    let read = ["weights.safetensors", "single.bmp", "photos/vertical/00.png"];
+    let before = read.map(|name| bench.read(name));
+    for name in read {
+        let line = format!("classify photos single.bmp --weights weights.safetensors --csv ./{name}");
+        bench.refuse(1, &[(&line, &["would be written over", "another name"])]);
+    }
+    assert!(before == read.map(|name| bench.read(name)));
+    let old = bench.read("old.csv");
+    bench.draw_truncated("cut.jpg");
+    bench.run("classify single.bmp cut.jpg --weights weights.safetensors --csv old.csv").code(1);
+    assert!(bench.read("old.csv") == old && !bench.exists("old.csv.part"));
+}
+
+#[test]
 fn for_people_there_are_percentages() {
     let said = photos().succeed("classify single.bmp --weights weights.safetensors --top-k 2");
     assert!(said.starts_with("single.bmp\n") && said.matches('%').count() == 2, "{said}");

@@ -91,6 +91,45 @@ fn an_encoder_is_converted_and_fine_tuned_again() {
 }
 
 #[test]
+fn our_metadata_in_a_converted_file_counts_and_not_the_configuration_beside_it() {
+    let bench = bench();
+    for (to, changed) in [("timm", "config.json"), ("hf", "preprocessor_config.json")] {
+        bench.succeed(&format!("convert own.safetensors {to} --to {to}"));
+        let said = bench.succeed(&format!("inspect {to}"));
+        let program = if to == "hf" { "transformers" } else { to };
+        assert!(said.starts_with(&format!("names of {program}, with our metadata:\nclassifier")), "{said}");
+        let line = format!("classify image.png --weights {to}");
+        bench.run(&line).success().stderr("");
+        let file = format!("{to}/{changed}");
+        let config = bench.read_text(&file);
+        let other =
+            config.replace(r#""bicubic""#, r#""bilinear""#).replace(r#""resample": 3"#, r#""resample": 2"#);
+        assert_ne!(other, config);
+        bench.write(&file, other);
+        let words = "the metadata in the file counts, not the configuration beside it";
+        bench.run(&line).success().stderr(predicates::str::contains(words).count(1));
+    }
+}
+
+#[test]
+fn weights_that_are_not_finite_are_not_handed_on() {
+    let bench = bench();
+    let mut bytes = bench.read("own.safetensors");
+    let end = bytes.len() - 4;
+    bytes[end..].copy_from_slice(&f32::NAN.to_le_bytes());
+    bench.write("nan.safetensors", bytes);
+    let words = &["nan.safetensors", "not finite"][..];
+    bench.refuse(
+        1,
+        &[
+            ("convert nan.safetensors out.pt --to timm", words),
+            ("export --weights nan.safetensors --out out.onnx", words),
+        ],
+    );
+    assert!(!bench.exists("out.pt") && !bench.exists("out.onnx"));
+}
+
+#[test]
 fn what_cannot_be_converted_is_refused() {
     let bench = bench();
     bench

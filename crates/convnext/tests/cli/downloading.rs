@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use predicates::prelude::*;
@@ -18,6 +19,13 @@ const COMMIT: &str = "2222222222222222222222222222222222222222";
 
 /// Starts a hub with files under `/ORG/NAME/resolve/REVISION/FILE`; its address.
 fn hub(files: Vec<(&str, Vec<u8>)>) -> String {
+    counting_hub(files).0
+}
+
+/// The same, and how often it was asked what the branch `main` is.
+fn counting_hub(files: Vec<(&str, Vec<u8>)>) -> (String, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = asked.clone();
     let files: Arc<BTreeMap<String, Vec<u8>>> =
         Arc::new(files.into_iter().map(|(path, bytes)| (path.to_owned(), bytes)).collect());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -25,18 +33,20 @@ fn hub(files: Vec<(&str, Vec<u8>)>) -> String {
     thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let files = files.clone();
-            thread::spawn(move || answer(stream, &files));
+            let counter = counter.clone();
+            thread::spawn(move || answer(stream, &files, &counter));
         }
     });
-    address
+    (address, asked)
 }
 
-fn answer(mut stream: TcpStream, files: &BTreeMap<String, Vec<u8>>) {
+fn answer(mut stream: TcpStream, files: &BTreeMap<String, Vec<u8>>, asked: &AtomicUsize) {
     let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
     let request = lines.next().unwrap_or_default();
     lines.take_while(|line| !line.is_empty()).for_each(drop);
     let mut words = request.split(' ');
     let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    asked.fetch_add(usize::from(path.contains("/resolve/main/")), Ordering::Relaxed);
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     let content = match parts[..] {
         [organisation, name, "resolve", _, file] => files.get(&format!("{organisation}/{name}/{file}")),
@@ -83,6 +93,18 @@ fn a_model_is_downloaded_once_with_its_licence_and_then_used_offline() {
     bench.run_with(line, &offline).success().stdout(said);
     let elsewhere = [("HF_HOME", "empty"), ("HF_HUB_OFFLINE", "1"), ("HF_HUB_CACHE", "")];
     bench.run_with(line, &elsewhere).code(1).stderr(contains("HF_HUB_OFFLINE"));
+}
+
+#[test]
+fn a_command_asks_once_what_a_name_means() {
+    let bench = Bench::new();
+    bench.draw_classes("data/val", 2);
+    let (address, asked) = counting_hub(vec![("me/mine/model.safetensors", classifier().to_vec())]);
+    let line = "evaluate --data data --weights hf:me/mine@main";
+    bench.run_with(line, &variables(&address)).success();
+    let before = asked.load(Ordering::Relaxed);
+    bench.run_with(line, &variables(&address)).success();
+    assert_eq!(asked.load(Ordering::Relaxed) - before, 1, "two answers may be two commits");
 }
 
 #[test]

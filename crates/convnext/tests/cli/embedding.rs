@@ -81,6 +81,20 @@ fn unreadable_images_of_a_folder_are_left_out() {
 }
 
 #[test]
+fn a_named_image_must_be_readable_beside_a_folder_too() {
+    let bench = photos();
+    bench.draw_truncated("cut.jpg");
+    bench.draw_truncated("photos/checkers/01.jpg");
+    for sources in ["cut.jpg photos", "photos cut.jpg"] {
+        for rest in ["classify", "embed --out x.npy"] {
+            let line = format!("{rest} {sources} --weights weights.safetensors");
+            bench.run(&line).code(1).stderr(contains("error: cut.jpg"));
+        }
+    }
+    assert!(!bench.exists("x.npy"));
+}
+
+#[test]
 fn the_nearest_image_is_the_same_one_and_its_page_shows_it() {
     let bench = photos();
     bench.succeed("embed photos --weights weights.safetensors --out index.safetensors");
@@ -92,6 +106,24 @@ fn the_nearest_image_is_the_same_one_and_its_page_shows_it() {
     let page = bench.read_text("page.html");
     assert_eq!(page.matches("data:image/png;base64,").count(), 4);
     assert!(page.contains("photos/horizontal/02.png"));
+}
+
+#[test]
+fn one_image_is_asked_about_and_not_the_first_of_a_folder() {
+    let bench = photos();
+    bench.succeed("embed photos --weights weights.safetensors --out index.safetensors");
+    bench.refuse(
+        1,
+        &[(
+            "nearest photos/vertical --index index.safetensors",
+            &["photos/vertical has 6 images", "name the file"],
+        )],
+    );
+    let classifier = convnext::Classifier::load(bench.path("weights.safetensors")).unwrap();
+    let refused = classifier.open(bench.path("photos")).unwrap_err().to_string();
+    assert!(refused.contains("has 18 images"), "{refused}");
+    bench.write("one/00.png", bench.read("photos/vertical/00.png"));
+    assert!(classifier.open(bench.path("one")).is_ok());
 }
 
 #[test]
@@ -108,12 +140,32 @@ fn an_index_is_of_its_weights() {
 }
 
 #[test]
+fn a_missing_part_of_the_weights_is_named() {
+    let bench = photos();
+    bench.succeed("convert weights.safetensors parts --to timm");
+    let bytes = bench.read("parts/model.safetensors");
+    let part = "model-00001-of-00001.safetensors";
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let map: serde_json::Map<_, _> =
+        tensors.names().into_iter().map(|name| (name.to_owned(), part.into())).collect();
+    let index = serde_json::json!({ "weight_map": map });
+    bench.write("parts/model.safetensors.index.json", index.to_string());
+    bench.write(&format!("parts/{part}"), &bytes);
+    std::fs::remove_file(bench.path("parts/model.safetensors")).unwrap();
+    bench.succeed("embed photos --weights parts/model.safetensors.index.json --out index.safetensors");
+    std::fs::remove_file(bench.path(&format!("parts/{part}"))).unwrap();
+    bench
+        .refuse(1, &[("nearest photos/vertical/00.png --index index.safetensors", &[part, "copy it again"])]);
+}
+
+#[test]
 fn bad_requests_are_refused() {
     let bench = photos();
     for (line, word) in [
         ("embed photos --weights weights.safetensors --out x.csv", ".parquet"),
         ("embed gone.jpg --weights weights.safetensors --out x.npy", "gone.jpg"),
         ("embed photos --weights weights.safetensors --out no/folder/x.npy", "no/folder"),
+        ("embed photos --weights weights.safetensors --out weights.safetensors", "over the weights"),
         ("nearest gone.jpg --index gone.safetensors", "gone.safetensors"),
     ] {
         bench.run(line).code(1).stderr(contains(word));

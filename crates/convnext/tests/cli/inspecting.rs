@@ -57,6 +57,22 @@ fn a_file_of_another_program_can_be_looked_at() {
 }
 
 #[test]
+fn the_tensors_of_an_optimiser_are_no_parameters() {
+    let bench = Bench::labelled();
+    let line =
+        "finetune --data labelled --model micro --image-size 32 --stem-stride 1 --batch-size 6 --steps 1";
+    bench.succeed(&format!("{line} --out run"));
+    let checkpoints = std::fs::read_dir(bench.path("run/checkpoints")).unwrap();
+    let name = checkpoints.map(|entry| entry.unwrap().file_name()).next().unwrap();
+    let checkpoint = bench.json(&format!("inspect run/checkpoints/{} --json", name.display()));
+    let weights = bench.json("inspect run/weights.safetensors --json");
+    assert_eq!(checkpoint["parameters"], weights["parameters"]);
+    assert_eq!(checkpoint["tensors"], weights["tensors"]);
+    assert_eq!(weights["of_training"], 0);
+    assert!(checkpoint["of_training"].as_u64().unwrap() > 0);
+}
+
+#[test]
 fn for_people_there_is_a_table() {
     let bench = Bench::new();
     bench.write("w.safetensors", classifier());

@@ -62,7 +62,8 @@ fn the_other_commands_know_what_the_weights_are() {
     bench.succeed(&format!("export --weights {weights} --out model.onnx"));
     let file = bench.read("model.onnx");
     let names = b"[\"blue\",\"green\",\"red\"]";
-    assert!(file.windows(names.len()).any(|part| part == names), "no class names");
+    let says = |words: &[u8]| file.windows(words.len()).any(|part| part == words);
+    assert!(says(names) && says(b"\"sigmoid\""), "neither class names nor what logits mean");
     let own = bench.json(&format!("classify photos/62.png --weights {weights} --json"));
     for (to, warned) in [("timm", true), ("hf", false)] {
         let converted = bench.run(&format!("convert {weights} {to} --to {to}")).success();
@@ -72,6 +73,13 @@ fn the_other_commands_know_what_the_weights_are() {
     }
     assert!(bench.read_text("hf/config.json").contains(r#""problem_type": "multi_label_classification""#));
     bench.succeed(&format!("embed photos --weights {weights} --out vectors.npy"));
+    // In a table a `;` stands between the classes of an image.
+    for (names, word) in [("a;b\nc\nd\n", "'a;b'"), ("a\nunsure\nd\n", "'unsure'")] {
+        bench.write("names.txt", names);
+        let line = format!("classify photos/62.png --weights {weights} --class-names names.txt");
+        bench.refuse(1, &[(&format!("{line} --csv answers.csv"), &[word, "--class-names"])]);
+        bench.succeed(&format!("{line} --json"));
+    }
     // The head goes on with the same classes and the same meaning, and with no other.
     let head = |line: &str, out: &str| {
         bench.succeed(&format!("{line} --steps 1 --lr 1e-30 --init {weights} --out {out}"));

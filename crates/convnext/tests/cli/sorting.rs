@@ -124,11 +124,24 @@ fn a_copy_replaces_a_link_and_never_what_it_leads_to() {
 }
 
 #[test]
+fn a_class_called_unsure_is_not_mixed_up_with_the_answer() {
+    let bench = bench();
+    bench.write("names.txt", "a\nunsure\nc\n");
+    let line = format!("{CLASSIFY} --class-names names.txt");
+    for form in ["", "--json", "--csv answers.csv"] {
+        let asked = format!("{line} --threshold 0.5 {form}");
+        bench.refuse(1, &[(&asked, &["a class is called 'unsure'", "--class-names"])]);
+    }
+    bench.succeed(&format!("{line} --csv answers.csv"));
+}
+
+#[test]
 fn classes_that_would_share_a_folder_are_refused_before_the_first_copy() {
     let bench = bench();
-    for (names, words) in
-        [("a/b\na_b\nc\n", ["'a/b' and 'a_b'", "a_b"]), ("Unsure\nb\nc\n", ["unsure", "Unsure"])]
-    {
+    for (names, words) in [
+        ("a/b\na_b\nc\n", ["'a/b' and 'a_b'", "a_b"]),
+        ("Unsure\nb\nc\n", ["class 'Unsure'", "folder unsure"]),
+    ] {
         bench.write("names.txt", names);
         let line = format!("{CLASSIFY} --class-names names.txt --copy-to sorted");
         bench.refuse(1, &[(&line, &words)]);

@@ -1,13 +1,11 @@
 //! Answer of a classifier about one image.
 
 use convnext::Prediction;
+use convnext::multilabel::THRESHOLD;
 use serde::Serialize;
 
 /// Answer where no class reaches the threshold.
 pub(super) const UNSURE: &str = "unsure";
-
-/// Probability from which on a class of a multi-label classifier counts, unless another is given.
-const MULTI_LABEL_THRESHOLD: f64 = 0.5;
 
 /// The answer about one image.
 #[derive(Debug, Serialize)]
@@ -38,7 +36,7 @@ impl Chosen {
             predictions.map(|prediction| prediction.label.clone()).collect()
         };
         match is_multi_label {
-            true => Self::Answers(labels(&mut at_least(threshold.unwrap_or(MULTI_LABEL_THRESHOLD)))),
+            true => Self::Answers(labels(&mut at_least(threshold.unwrap_or(THRESHOLD)))),
             false => {
                 let best = labels(&mut at_least(threshold.unwrap_or(0.0)).take(1)).pop();
                 Self::Answer(best.unwrap_or_else(|| UNSURE.to_owned()))

@@ -30,8 +30,14 @@ impl<'a> Copies<'a> {
         classes: impl IntoIterator<Item = String>,
     ) -> anyhow::Result<Self> {
         // Some file systems take names for equal that differ in case only.
-        let mut taken = HashMap::from([(UNSURE.to_owned(), UNSURE.to_owned())]);
+        let mut taken = HashMap::new();
         for class in classes {
+            if folder_name(&class).to_lowercase() == UNSURE {
+                bail!(
+                    "the class '{class}' would share the folder {UNSURE} of --copy-to with the answers below --threshold; give \
+                     another name with --class-names"
+                );
+            }
             if let Some(other) = taken.insert(folder_name(&class).to_lowercase(), class.clone()) {
                 bail!(
                     "the classes '{other}' and '{class}' would share the folder {} of --copy-to; give other names with \

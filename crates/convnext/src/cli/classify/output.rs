@@ -1,12 +1,15 @@
 //! Answers of a classifier as text, JSON or a table.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use anyhow::Context;
 use convnext::Prediction;
 
 use super::answer::Answer;
+use super::names::SEPARATOR;
 use crate::cli::output::{print_json, print_text};
+use crate::cli::part_file::PartFile;
 
 /// Destination of the answers, as they come.
 pub(super) enum Output {
@@ -14,18 +17,18 @@ pub(super) enum Output {
     Text { with_labels: bool },
     /// One list, so only when all are there.
     Json(Vec<Answer>),
-    /// A CSV file.
-    Table(PathBuf, Box<csv::Writer<File>>),
+    /// A CSV file, which gets its name when it is whole.
+    Table(PartFile, Box<csv::Writer<File>>),
 }
 
 impl Output {
     /// A table in a new file, with its head.
     pub(super) fn table(path: &Path) -> anyhow::Result<Self> {
-        let begun = csv::Writer::from_path(path).and_then(|mut writer| {
-            writer.write_record(["image", "rank", "label", "index", "probability", "logit", "answer"])?;
-            Ok(writer)
-        });
-        Ok(Self::Table(path.to_owned(), Box::new(begun.map_err(|error| not_written(path, &error))?)))
+        let (part, file) = PartFile::create(path)?;
+        let mut writer = csv::Writer::from_writer(file);
+        let head = ["image", "rank", "label", "index", "probability", "logit", "answer"];
+        writer.write_record(head).with_context(|| part.cannot_write())?;
+        Ok(Self::Table(part, Box::new(writer)))
     }
 
     pub(super) fn add(&mut self, answer: Answer) -> anyhow::Result<()> {
@@ -35,9 +38,7 @@ impl Output {
                 answers.push(answer);
                 Ok(())
             }
-            Self::Table(path, writer) => {
-                write_rows(writer, &answer).map_err(|error| not_written(path, &error))
-            }
+            Self::Table(part, writer) => write_rows(writer, &answer).with_context(|| part.cannot_write()),
         }
     }
 
@@ -45,8 +46,9 @@ impl Output {
         match self {
             Self::Text { .. } => Ok(()),
             Self::Json(answers) => print_json(&answers),
-            Self::Table(path, mut writer) => {
-                writer.flush().map_err(|error| not_written(&path, &error.into()))
+            Self::Table(part, mut writer) => {
+                writer.flush().with_context(|| part.cannot_write())?;
+                part.finish()
             }
         }
     }
@@ -60,18 +62,11 @@ fn describe(answer: &Answer, with_labels: bool) -> String {
 }
 
 fn write_rows(writer: &mut csv::Writer<File>, answer: &Answer) -> csv::Result<()> {
-    let labels = answer.chosen.labels().join(";");
+    let labels = answer.chosen.labels().join(SEPARATOR);
     for (rank, p) in (1..).zip(&answer.predictions) {
         let row =
             (&answer.image, rank, &p.label, p.index, p.probability.to_string(), p.logit.to_string(), &labels);
         writer.serialize::<(&String, usize, &String, usize, String, String, &String)>(row)?;
     }
     Ok(())
-}
-
-fn not_written(path: &Path, error: &csv::Error) -> anyhow::Error {
-    anyhow::anyhow!(
-        "cannot write {}: {error}; check that its folder exists and may be written",
-        path.display()
-    )
 }

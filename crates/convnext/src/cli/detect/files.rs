@@ -10,7 +10,8 @@ use convnext::io::replace_file;
 
 use super::answer::{Answer, FoundObject};
 use crate::cli::out_folder::stem;
-use crate::cli::results_file::{ResultsFile, cannot_write};
+use crate::cli::part_file::cannot_write;
+use crate::cli::results_file::ResultsFile;
 
 /// The results of all images, and overlays, each of another name.
 pub(super) struct OutFiles {

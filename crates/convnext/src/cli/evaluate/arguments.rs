@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use clap::Args;
-use convnext::core::{DetectionTask, ImageSize, Preprocessing, SegmentationTask};
+use convnext::core::{DetectionTask, ImageSize, Preprocessing, SegmentationTask, Tagged};
 use convnext::data::OnCorrupt;
-use convnext::multilabel::MultiLabelTask;
-use convnext::train::{EvalLoaderConfig, LabelSubset, read_metadata};
+use convnext::train::{EvalLoaderConfig, LabelSubset};
 
 use crate::cli::class_names::ClassNameArguments;
 use crate::cli::detection_data::DetectionDataArguments;
@@ -103,21 +102,17 @@ pub(crate) struct EvaluateArguments {
 }
 
 impl EvaluateArguments {
-    pub(super) fn is_multi_label(&self) -> anyhow::Result<bool> {
-        Ok(read_metadata(&self.weights.file()?)?.task.is::<MultiLabelTask>())
-    }
-
     /// Leaves out the files that rank 0 writes.
     pub(super) fn write_nothing(&mut self) {
         (self.html, self.write_predictions) = (None, None);
     }
 
-    /// `true` for weights of a detector.
+    /// `true` for weights of this task if they are a detector.
     ///
     /// # Errors
     /// When flags of one are given for other weights.
-    pub(super) fn is_detection(&self) -> anyhow::Result<bool> {
-        let is_detection = read_metadata(&self.weights.file()?)?.task.is::<DetectionTask>();
+    pub(super) fn is_detection(&self, task: &Tagged) -> anyhow::Result<bool> {
+        let is_detection = task.is::<DetectionTask>();
         if !is_detection && self.has_object_flags() {
             bail!(
                 "{} is no detector, and flags about annotations, suppression, tiles and predictions are for those; leave \
@@ -133,12 +128,12 @@ impl EvaluateArguments {
         self.objects.are_given() || self.detection.are_given() || self.write_predictions.is_some()
     }
 
-    /// `true` for weights of a segmentation network.
+    /// `true` for weights of this task if they are a segmentation network.
     ///
     /// # Errors
     /// When flags of one are given for other weights.
-    pub(super) fn is_segmentation(&self) -> anyhow::Result<bool> {
-        let is_segmentation = read_metadata(&self.weights.file()?)?.task.is::<SegmentationTask>();
+    pub(super) fn is_segmentation(&self, task: &Tagged) -> anyhow::Result<bool> {
+        let is_segmentation = task.is::<SegmentationTask>();
         if !is_segmentation && self.has_mask_flags() {
             bail!(
                 "{} is no segmentation network, and flags about masks, windows, scales and mirror images are for those; leave \

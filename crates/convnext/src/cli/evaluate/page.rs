@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use convnext::core::{ImageSize, Preprocessing};
+use convnext::core::{ImageSize, Preprocessing, counted};
 use convnext::data::{Dataset, ImageSource, Transform};
 use convnext::train::ValidationResult;
 use convnext::{EvaluationPage, write_evaluation};
@@ -37,8 +37,21 @@ pub(super) fn seen<'a>(
     shown.map(|(sample, name)| Ok((name.clone(), source.seen(sample)?.png()))).collect()
 }
 
-/// Writes the page.
-pub(super) fn write(path: &Path, arguments: &EvaluateArguments, measured: &Measured) -> anyhow::Result<()> {
+/// The training images that vote for a class, of those that are known.
+pub(super) fn voters(asked: usize, known: usize) -> String {
+    match asked < known {
+        true => format!("the nearest {asked} training images"),
+        false => format!("all {}", counted(known, "training image", "training images")),
+    }
+}
+
+/// Writes the page. `voters` predicted the classes, where no head did.
+pub(super) fn write(
+    path: &Path,
+    arguments: &EvaluateArguments,
+    measured: &Measured,
+    voters: Option<String>,
+) -> anyhow::Result<()> {
     let Measured { part, result, images, preprocessing, .. } = measured;
     let size = preprocessing.image_size().map(ImageSize::with_unit);
     let mut facts = vec![
@@ -46,10 +59,20 @@ pub(super) fn write(path: &Path, arguments: &EvaluateArguments, measured: &Measu
         ("measured on", part.in_words()),
         ("image size", size.unwrap_or_else(|| preprocessing.geometry.to_string())),
     ];
-    if arguments.knn {
-        facts.push(("predicted by", format!("the nearest {} training images", arguments.neighbours)));
-    }
+    facts.extend(voters.map(|voters| ("predicted by", voters)));
     facts.push(("convnext", format!("version {}", env!("CARGO_PKG_VERSION"))));
     let page = EvaluationPage { facts, result: result.clone(), images: images.clone() };
     Ok(write_evaluation(path, &page)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_more_images_vote_than_there_are() {
+        assert_eq!(voters(20, 21), "the nearest 20 training images");
+        assert_eq!(voters(20, 20), "all 20 training images");
+        assert_eq!(voters(20, 1), "all 1 training image");
+    }
 }
