@@ -10,7 +10,7 @@ use burn::tensor::Device;
 use clap::Args;
 use convnext::Detector;
 use convnext::core::ResizeRule;
-use convnext::data::{Decoding, OnCorrupt, open_images};
+use convnext::data::{Decoding, open_images};
 use convnext::detect::DetectOptions;
 
 use self::answer::{Answer, FoundObject};
@@ -115,11 +115,7 @@ pub(crate) fn run(arguments: &DetectArguments, quiet: bool) -> anyhow::Result<()
                 }
                 answers.push(answer);
             }
-            Err(error) => {
-                let is_wanted = images.is_named(sample);
-                let on_corrupt = if is_wanted { OnCorrupt::Fail } else { reading.on_corrupt };
-                leave_out(&name, error, on_corrupt, "searched")?;
-            }
+            Err(error) => leave_out((&images, sample), error, reading.on_corrupt, "searched")?,
         }
         bar.set_position(sample as u64 + 1);
     }

@@ -103,7 +103,7 @@ pub(crate) fn run(arguments: &SegmentArguments, quiet: bool) -> anyhow::Result<(
                 }
                 answers.push(answer);
             }
-            Err(error) => leave_out(&name, error, reading.on_corrupt, "segmented")?,
+            Err(error) => leave_out((&images, sample), error, reading.on_corrupt, "segmented")?,
         }
         bar.set_position(sample as u64 + 1);
     }

@@ -51,7 +51,16 @@ fn a_detector_is_trained_measured_and_used() {
         result["classes"].as_array().unwrap().iter().map(|class| &class["objects"]).collect();
     assert_eq!(objects, [4, 2]);
     assert!(!bench.exists("found.json.part"));
-    bench.refuse(1, &[(&format!("{evaluate} --write-predictions cells"), &["it is a folder"])]);
+    bench.write("broken.png", "no image");
+    bench.refuse(
+        1,
+        &[
+            (&format!("{evaluate} --write-predictions cells"), &["it is a folder"]),
+            (&format!("{evaluate} --write-predictions run/weights.safetensors"), &["over the weights"]),
+            (&format!("{evaluate} --write-predictions cells/val/01.png"), &["over images"]),
+            ("detect broken.png cells/val --weights run/weights.safetensors --out named", &["broken.png"]),
+        ],
+    );
     let found: Value = serde_json::from_str(&bench.read_text("found.json")).unwrap();
     let found = found.as_array().unwrap();
     assert!(!found.is_empty() && found.iter().all(|found| found["category_id"].as_u64().unwrap() <= 2));

@@ -58,6 +58,10 @@ fn a_network_is_trained_measured_and_used() {
     bench.run(&format!("{evaluate} -q")).success().stderr("");
     assert!(bench.read_text("page.html").contains("Confusion"));
 
+    bench.write("broken.png", "no image");
+    let named = "segment broken.png streets/images/val --weights run/weights.safetensors --out named";
+    bench.refuse(1, &[(named, &["broken.png"])]);
+
     let image = "streets/images/val/01.png";
     let answers = bench.json(&format!(
         "segment {image} --weights run/weights.safetensors --out out --overlay --logits --json --polygons"

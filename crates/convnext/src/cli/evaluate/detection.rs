@@ -16,6 +16,7 @@ use crate::cli::machine::Machine;
 use crate::cli::output::table;
 use crate::cli::parts::MeasuredPart;
 use crate::cli::progress::image_bar;
+use crate::cli::read_files::check_output;
 use crate::cli::results_file::ResultsFile;
 use crate::cli::shared::SharedMachine;
 
@@ -29,10 +30,12 @@ pub(super) fn evaluate(
     let Machine { device, precision, .. } = &shared.machine;
     let (model, metadata, part, set) = shared.prepare(|| {
         check_flags(arguments)?;
-        let (model, metadata) = load_detector(&arguments.weights.file()?, device)?;
+        let weights = arguments.weights.file()?;
+        let (model, metadata) = load_detector(&weights, device)?;
         let (part, set) = images(arguments, &named(arguments, &metadata)?, metadata.class_count())?;
-        if arguments.write_predictions.is_some() {
+        if let Some(path) = &arguments.write_predictions {
             check_numbers(&set, &part)?;
+            check_output(path, &weights, arguments.objects.annotations.as_slice(), set.images())?;
         }
         Ok((model, metadata, part, set))
     })?;
