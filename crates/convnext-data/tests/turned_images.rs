@@ -248,7 +248,7 @@ fn masks_of_another_size_than_a_tiff_or_gif_image_are_refused() {
     for (image, extension, (width, height)) in
         [(tiff(1), "tif", (160, 240)), (tiff(6), "tif", (240, 160)), (gif, "gif", (2, 3))]
     {
-        for (mask_width, fits) in [(width, true), (width + 1, false)] {
+        for (mask_width, fits) in [(width, true), (width + 2, false)] {
             let folder = tempfile::tempdir().unwrap();
             let pixels = (0..mask_width * height).map(|at| (at % 2) as u8).collect();
             let mask = Image::new(mask_width, height, 1, pixels).unwrap().png();

@@ -96,8 +96,8 @@ fn our_metadata_in_a_converted_file_counts_and_not_the_configuration_beside_it()
     for (to, changed) in [("timm", "config.json"), ("hf", "preprocessor_config.json")] {
         bench.succeed(&format!("convert own.safetensors {to} --to {to}"));
         let said = bench.succeed(&format!("inspect {to}"));
-        let program = if to == "hf" { "transformers" } else { to };
-        assert!(said.starts_with(&format!("names of {program}, with our metadata:\nclassifier")), "{said}");
+        let names = if to == "hf" { "transformers under convnextv2" } else { to };
+        assert!(said.starts_with(&format!("names of {names}, with our metadata:\nclassifier")), "{said}");
         let line = format!("classify image.png --weights {to}");
         bench.run(&line).success().stderr("");
         let file = format!("{to}/{changed}");
