@@ -59,10 +59,10 @@ class Nuclei(Transfer):
         return {**cls.STARTS, "decayed": "the same, with layer decay"}
 
     def init(self, start):
-        """Without layer decay, which is worse in trainings of this length, but where it is searched."""
-        if start == "own":
-            return [*super().init(start), "--set", "from_weights.layer_decay.rate=1"]
-        return super().init("own" if start == "decayed" else start)
+        """Layer decay as the default recipe had it before this study."""
+        if start == "decayed":
+            return [*super().init("own"), "--set", 'from_weights.layer_decay={ rate = 0.899, count = "single" }']
+        return super().init(start)
 
     def images_of(self, start):
         return self.data / "train"

@@ -9,6 +9,7 @@ pub(super) const KNOWN: KnownTransfer = KnownTransfer {
     parameters: 3.4e6,
     rate: 1e-3,
     rate_from_pretrained: 4e-3,
+    layer_decay: true,
     images: 367.0,
     steps: 4000.0,
     bounds: [1000.0, 40_000.0],

@@ -64,6 +64,8 @@ pub struct KnownTransfer {
     pub rate: f64,
     /// The same from pre-trained weights.
     pub rate_from_pretrained: f64,
+    /// `true` if early layers of deep backbones learn more slowly where they come from weights.
+    pub layer_decay: bool,
     /// Training images that the steps are for.
     pub images: f64,
     /// Steps for so many images.
@@ -100,7 +102,7 @@ impl KnownTransfer {
             Rule::new(warm_up_key, (steps / 20.0).round(), "a twentieth of the steps"),
             self.rate_rule(context, asked, parameters),
         ];
-        if let Some(decay) = layer_decay(context) {
+        if let Some(decay) = layer_decay(context).filter(|_| self.layer_decay) {
             rules.push(Rule::new(
                 "from_weights.layer_decay",
                 format!("{{ rate = {decay}, count = \"single\" }}"),
