@@ -56,7 +56,7 @@ class Nuclei(Transfer):
 
     @classmethod
     def searched(cls):
-        return {**cls.STARTS, "decayed": "the same, with layer decay"}
+        return {**cls.STARTS, "decayed": "FCMAE, with layer decay"}
 
     def init(self, start):
         """Layer decay as the default recipe had it before this study."""
