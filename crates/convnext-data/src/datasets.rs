@@ -36,4 +36,5 @@ pub(crate) mod side_files;
 pub(crate) mod split;
 pub(crate) mod split_folders;
 pub(crate) mod storage;
+pub(crate) mod stored_image;
 pub(crate) mod tree;

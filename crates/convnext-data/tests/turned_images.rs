@@ -15,6 +15,7 @@ use convnext_data::{
 use image::codecs::{png::PngEncoder, webp::WebPEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 use libjpeg_turbo_rs::{PixelFormat, Subsampling, compress};
+use tempfile::TempDir;
 use tiff_files::Bands;
 
 const STORED: ImageSize = ImageSize { height: 8, width: 12 };
@@ -106,16 +107,20 @@ fn the_turn_behind_many_pixels_is_found() {
     }
 }
 
-fn mask_fits(format: &str, stored: ImageSize, mask: &Image) {
+/// A folder with three images and masks.
+fn pairs(image: (&[u8], &str), mask: (&[u8], &str)) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for name in ["a", "b", "c"] {
-        for (kind, extension, bytes) in
-            [("images", format, lying(format, stored)), ("masks", "png", mask.png())]
-        {
+        for (kind, (bytes, extension)) in [("images", image), ("masks", mask)] {
             fs::create_dir_all(folder.path().join(kind)).unwrap();
             fs::write(folder.path().join(format!("{kind}/{name}.{extension}")), bytes).unwrap();
         }
     }
+    folder
+}
+
+fn mask_fits(format: &str, stored: ImageSize, mask: &Image) {
+    let folder = pairs((&lying(format, stored), format), (&mask.png(), "png"));
     let opened = open_segmentation(folder.path(), &SegmentationLayout::default(), Seed(1));
     let refused = opened.err().map(|error| error.to_string());
     // A map of one value may be refused, but not for its size.
@@ -145,15 +150,7 @@ fn masks_fit_images_whose_turn_is_ignored() {
                 "with the turn in its EXIF data: leave out --ignore-orientation",
             ),
         ] {
-            let folder = tempfile::tempdir().unwrap();
-            for name in ["a", "b", "c"] {
-                for (kind, extension, bytes) in
-                    [("images", format, lying(format, STORED)), ("masks", "png", mask.png())]
-                {
-                    fs::create_dir_all(folder.path().join(kind)).unwrap();
-                    fs::write(folder.path().join(format!("{kind}/{name}.{extension}")), bytes).unwrap();
-                }
-            }
+            let folder = pairs((&lying(format, STORED), format), (&mask.png(), "png"));
             for orientation in [Orientation::Honour, Orientation::Ignore] {
                 let layout = SegmentationLayout { orientation, ..SegmentationLayout::default() };
                 match open_segmentation(folder.path(), &layout, Seed(1)) {
@@ -174,19 +171,8 @@ fn masks_fit_images_whose_turn_is_ignored() {
 }
 
 /// Three greyscale images of the stored size, and as masks files of it in which the first pixel is another class.
-fn turned_pairs(turn: u8, mask: &[u8], extension: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let image = grey_png(&[9; 96], Some(turn));
-    for name in ["a", "b", "c"] {
-        for (path, bytes) in
-            [(format!("images/{name}.png"), &image[..]), (format!("masks/{name}.{extension}"), mask)]
-        {
-            let path = folder.path().join(path);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, bytes).unwrap();
-        }
-    }
-    folder
+fn turned_pairs(turn: u8, mask: &[u8], extension: &str) -> TempDir {
+    pairs((&grey_png(&[9; 96], Some(turn)), "png"), (mask, extension))
 }
 
 /// A PNG of one channel and the stored size, with a turn or without.
@@ -249,15 +235,9 @@ fn masks_of_another_size_than_a_tiff_or_gif_image_are_refused() {
         [(tiff(1), "tif", (160, 240)), (tiff(6), "tif", (240, 160)), (gif, "gif", (2, 3))]
     {
         for (mask_width, fits) in [(width, true), (width + 2, false)] {
-            let folder = tempfile::tempdir().unwrap();
             let pixels = (0..mask_width * height).map(|at| (at % 2) as u8).collect();
             let mask = Image::new(mask_width, height, 1, pixels).unwrap().png();
-            for name in ["a", "b", "c"] {
-                for (kind, extension, bytes) in [("images", extension, &image), ("masks", "png", &mask)] {
-                    fs::create_dir_all(folder.path().join(kind)).unwrap();
-                    fs::write(folder.path().join(format!("{kind}/{name}.{extension}")), bytes).unwrap();
-                }
-            }
+            let folder = pairs((&image, extension), (&mask, "png"));
             let opened = open_segmentation(folder.path(), &SegmentationLayout::default(), Seed(1));
             let refused = opened.err().map(|error| error.to_string());
             let names_size = refused.as_ref().is_some_and(|why| {

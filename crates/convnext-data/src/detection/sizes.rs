@@ -1,15 +1,13 @@
 //! The sizes of images beside those that annotations state, and which orientation these are of.
 
-use std::io::Read;
-
 use convnext_core::{COLOURS, ImageSize};
 
 use crate::datasets::dataset::Dataset;
+use crate::datasets::stored_image::stored_image;
 use crate::detection::annotated::AnnotatedFile;
 use crate::error::DataError;
 use crate::pixels::orientation::Orientation;
 use crate::reading::decoding::Decoding;
-use crate::reading::stored_size::stored_size;
 
 /// Sizes of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,22 +28,14 @@ impl FileSizes {
     }
 }
 
-/// Reads the sizes of an image: by its first bytes where they tell.
+/// Reads the sizes of an image, without decoding it where that can be.
 ///
 /// # Errors
 /// [`DataError`] when it cannot be read, or its size is not to be had without decoding it and that fails.
 pub(crate) fn file_sizes(files: &Dataset, file: usize) -> Result<FileSizes, DataError> {
-    const HEADER: u64 = 1 << 15;
-    let mut bytes = Vec::new();
-    let read = files.open(file).and_then(|file| file.take(HEADER).read_to_end(&mut bytes));
-    read.map_err(|source| DataError::io("read", files.name(file), source))?;
-    if let Some(sizes) = sizes_of(&bytes) {
-        return Ok(sizes);
-    }
-    if bytes.len() as u64 == HEADER
-        && let Some(sizes) = sizes_of(&files.read(file)?)
-    {
-        return Ok(sizes);
+    if let Some(image) = stored_image(files, file)? {
+        let upright = image.size_with(Orientation::Honour);
+        return Ok(FileSizes { upright, stored: image.size });
     }
     let upright = decoded_size(files, file, Orientation::Honour)?;
     Ok(FileSizes { upright, stored: decoded_size(files, file, Orientation::Ignore)? })
@@ -58,11 +48,6 @@ fn decoded_size(files: &Dataset, file: usize, orientation: Orientation) -> Resul
         image => image?,
     };
     Ok(image.size())
-}
-
-fn sizes_of(bytes: &[u8]) -> Option<FileSizes> {
-    let upright = stored_size(bytes, Orientation::Honour)?;
-    Some(FileSizes { upright, stored: stored_size(bytes, Orientation::Ignore)? })
 }
 
 /// The orientation that annotations are of: images as they are looked at, unless some fit only the pixels as they are

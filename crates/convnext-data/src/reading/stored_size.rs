@@ -30,12 +30,6 @@ impl StoredImage {
     }
 }
 
-/// Height and width of an image as it is decoded with this orientation, from the beginning of its file; `None` where that does
-/// not tell.
-pub(crate) fn stored_size(bytes: &[u8], orientation: Orientation) -> Option<ImageSize> {
-    Some(stored_image(bytes)?.size_with(orientation))
-}
-
 /// Size and turn of an image, from all of its file; `None` where nothing short of decoding tells.
 pub(crate) fn stored_in_file(bytes: &[u8]) -> Option<StoredImage> {
     match Format::of(bytes)? {
@@ -47,12 +41,12 @@ pub(crate) fn stored_in_file(bytes: &[u8]) -> Option<StoredImage> {
             let size = caught(|| gif::size_of(bytes)).flatten()?;
             Some(StoredImage { size, turn: Turn::NoTransforms })
         }
-        _ => stored_image(bytes),
+        _ => stored_at_start(bytes),
     }
 }
 
-/// Size and turn of an image, from the beginning of its file.
-fn stored_image(bytes: &[u8]) -> Option<StoredImage> {
+/// Size and turn of an image, from the beginning of its file; `None` where that does not tell.
+pub(crate) fn stored_at_start(bytes: &[u8]) -> Option<StoredImage> {
     let format = match Format::of(bytes)? {
         Format::Jpeg => {
             let jpeg = ScaledJpeg::read(bytes, Orientation::Honour)?;

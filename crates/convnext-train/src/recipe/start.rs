@@ -54,29 +54,25 @@ impl FromScratchRecipe {
     /// # Errors
     /// [`TrainError::Recipe`] with their keys.
     pub(super) fn validate(&self, choice: &str) -> Result<(), TrainError> {
-        check_alternatives(
-            [self.warmup_epochs, self.warmup_steps],
-            "warmup_epochs and warmup_steps",
-            choice,
-        )?;
-        check_alternatives([self.learning_rate, self.base_learning_rate], RATES, choice)
+        let rates = [self.learning_rate, self.base_learning_rate];
+        check_alternatives(rates, [self.warmup_epochs, self.warmup_steps], choice)
     }
 }
 
-/// Keys of which a start from scratch has one at most.
-pub(super) const RATES: &str = "learning_rate and base_learning_rate";
-
-/// Refuses two ways to say the same, of which one would be passed over.
+/// Refuses two rates or two warm-ups of a start from scratch, of which one would be passed over: absolute and base rate, epochs
+/// and steps.
 pub(super) fn check_alternatives(
-    values: [Option<f64>; 2],
-    keys: &str,
+    rates: [Option<f64>; 2],
+    warm_ups: [Option<f64>; 2],
     choice: &str,
 ) -> Result<(), TrainError> {
-    match values {
-        [Some(_), Some(_)] => {
+    let pairs =
+        [(rates, "learning_rate and base_learning_rate"), (warm_ups, "warmup_epochs and warmup_steps")];
+    match pairs.into_iter().find(|(values, _)| values.iter().all(Option::is_some)) {
+        Some((_, keys)) => {
             Err(recipe_error(choice, format!("[from_scratch] has {keys}; leave one of them out")))
         }
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 

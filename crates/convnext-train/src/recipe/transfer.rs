@@ -8,7 +8,7 @@ use super::auto::formulas::{layer_decay, parameters};
 use super::init_from::InitFrom;
 use super::recipe_context::RecipeContext;
 use super::rule::Rule;
-use super::start::{LayerDecayRecipe, RATES, check_alternatives};
+use super::start::{LayerDecayRecipe, check_alternatives};
 use crate::error::TrainError;
 
 /// Settings of a transfer that starts from weights.
@@ -44,12 +44,8 @@ impl TransferFromScratch {
     /// # Errors
     /// [`TrainError::Recipe`] with their keys.
     pub fn validate(&self, choice: &str) -> Result<(), TrainError> {
-        check_alternatives(
-            [self.warmup_epochs, self.warmup_steps],
-            "warmup_epochs and warmup_steps",
-            choice,
-        )?;
-        check_alternatives([self.learning_rate, self.base_learning_rate], RATES, choice)
+        let rates = [self.learning_rate, self.base_learning_rate];
+        check_alternatives(rates, [self.warmup_epochs, self.warmup_steps], choice)
     }
 }
 
