@@ -19,6 +19,10 @@ from runs import ROOT, Runs, Transfer, add_arguments, main
 RESULTS = ROOT / "docs" / "results" / "2026-11-29-nuclei.jsonl"
 METRICS = {"box": "box AP", "mask": "mask AP"}
 WIDTHS = ["--head-width", "64", "--box-width", "256", "--regions", "64"]
+# mmdetection's rule, by which objects that are much smaller than every anchor have none. Starts that end with EVERY go
+# without it, as torchvision does: there every object has an anchor.
+MMDETECTION = ["--set", "regions.minimum_anchor_overlap=0.3"]
+EVERY = "-every"
 
 
 def training_part(source, target):
@@ -52,30 +56,39 @@ class Nuclei(Transfer):
 
     @staticmethod
     def rates_of(start):
-        return "scratch" if start == "torchvision" else start
+        return "scratch" if start == "torchvision" else start.removesuffix(EVERY)
 
     @classmethod
     def searched(cls):
         return {**cls.STARTS, "decayed": "FCMAE, with layer decay"}
 
     def init(self, start):
-        """Layer decay as the default recipe had it before this study."""
+        """Layer decay and anchors as the default recipe had them before this study."""
+        if start.endswith(EVERY):
+            return super().init(start.removesuffix(EVERY))
         if start == "decayed":
-            return [*super().init("own"), "--set", 'from_weights.layer_decay={ rate = 0.899, count = "single" }']
-        return super().init(start)
+            decay = ["--set", 'from_weights.layer_decay={ rate = 0.899, count = "single" }']
+            return [*super().init("own"), *decay, *MMDETECTION]
+        return [*super().init(start), *MMDETECTION]
 
     def images_of(self, start):
         return self.data / "train"
 
     def run(self, with_peer):
-        """Also with layer decay, from its own best rate, as the default recipe had it."""
+        """Also with an anchor for every object, at the same rates, and with layer decay, from its own best rate."""
         super().run(with_peer)
+        cells = [(start, seed) for start in self.more() for seed in self.SEEDS]
         with ThreadPoolExecutor(2) as two:
-            list(two.map(lambda seed: self.finetune("decayed", self.LABELLED[0], seed), self.SEEDS))
+            list(two.map(lambda cell: self.finetune(cell[0], self.LABELLED[0], cell[1]), cells))
+
+    @classmethod
+    def more(cls):
+        every = {start + EVERY: f"{name}, an anchor for every object" for start, name in cls.STARTS.items()}
+        return {**every, "decayed": cls.searched()["decayed"]}
 
     @classmethod
     def names(cls):
-        return {**super().names(), "decayed": cls.searched()["decayed"]}
+        return {**super().names(), **cls.more()}
 
 
 if __name__ == "__main__":

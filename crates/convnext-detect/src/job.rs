@@ -249,11 +249,7 @@ impl Job for OnObjects {
         let classes = self.data.classes.clone();
         let of_weights = DetectionTask { classes, head: *head };
         Ok(DetectTask {
-            regions: RegionChoice {
-                sampled: recipe.regions.sampled,
-                proposals: recipe.regions.proposals,
-                seed: run.seed,
-            },
+            regions: RegionChoice { recipe: recipe.regions, seed: run.seed },
             freeze: *freeze,
             drop_path: model.drop_path_rates(recipe.regularization.drop_path),
             device: device.clone(),

@@ -19,6 +19,7 @@ use crate::mask_rcnn::MaskRcnn;
 use crate::mask_rcnn::roi_extractor::extract;
 use crate::mask_rcnn::rpn_head::RpnOutput;
 use crate::padding::padded;
+use crate::recipe::sections::RegionRecipe;
 use crate::regions::anchor_targets::{AnchorTargets, anchor_targets};
 use crate::regions::anchors::{AnchorGrid, MapLevel};
 use crate::regions::mask_targets::mask_target;
@@ -31,10 +32,8 @@ use crate::regions::training_objects::training_objects;
 /// How the regions of a training are chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RegionChoice {
-    /// Regions of an image that the box head learns from.
-    pub sampled: usize,
-    /// Proposals of an image at most.
-    pub proposals: usize,
+    /// How many, and which anchors stand for objects.
+    pub recipe: RegionRecipe,
     /// Seed of the run: a sample's choices depend on it, the epoch and the sample.
     pub seed: Seed,
 }
@@ -76,7 +75,7 @@ pub fn detection_loss(
     let outputs = outputs_without_graph(model, pyramid);
     let rules = model.head().rules;
     let grid = AnchorGrid::new(map_levels(pyramid, rules));
-    let rule = ProposalRule { at_most: choice.proposals, ..ProposalRule::TRAINING }.by(rules);
+    let rule = ProposalRule { at_most: choice.recipe.proposals, ..ProposalRule::TRAINING }.by(rules);
     let proposed = batch_proposals(&outputs, grid.levels(), &batch.sizes, rule)?;
     let targets = draw_targets(&grid, &proposed, batch, choice);
     Ok(loss_of_targets(model, pyramid, batch, &targets))
@@ -163,13 +162,15 @@ fn draw_targets(
     batch: &DetectionBatch,
     choice: RegionChoice,
 ) -> BatchTargets {
-    let rule = SamplingRule { count: choice.sampled, ..SamplingRule::REGIONS };
+    let rule = SamplingRule { count: choice.recipe.sampled, ..SamplingRule::REGIONS };
     let mut targets = BatchTargets::default();
     for (image, (&sample, proposed)) in batch.samples.iter().zip(proposed).enumerate() {
         let objects = training_objects(&batch.instances[image]);
         let stream = |purpose| choice.seed.stream(purpose, batch.epoch, sample as u64);
         let of_image = padded(batch.sizes[image]);
-        let anchors = anchor_targets(grid, of_image, &objects, &mut stream(Purpose::AnchorSample));
+        let of_anchors = choice.recipe.anchor_rule();
+        let anchors =
+            anchor_targets(grid, of_image, &objects, of_anchors, &mut stream(Purpose::AnchorSample));
         let regions = sample_regions(proposed, &objects, rule, &mut stream(Purpose::RegionSample));
         targets.anchors.push(anchors);
         targets.regions.extend(regions.into_iter().map(|region| (image, region)));

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use burn::prelude::*;
 use convnext_core::Seed;
-use convnext_detect::{DetectRecipe, DetectionBatch, MaskRcnn, RegionChoice, detection_loss};
+use convnext_detect::{DetectRecipe, DetectionBatch, MaskRcnn, RegionChoice, RegionRecipe, detection_loss};
 use convnext_nn::{for_each_parameter, tensor_values};
 use convnext_train::{InitFrom, Learner, ParameterRules, SupervisedRecipe, TrainError, TrainingRecipe};
 use serde::Deserialize;
@@ -85,7 +85,8 @@ fn twenty_steps_follow_pytorch() {
 fn the_number_of_threads_does_not_matter() {
     let golden = read("masks");
     let batch = golden.batch("masks");
-    let choice = RegionChoice { sampled: 64, proposals: 200, seed: Seed(3) };
+    let recipe = RegionRecipe { sampled: 64, proposals: 200, minimum_anchor_overlap: 0.3 };
+    let choice = RegionChoice { recipe, seed: Seed(3) };
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {

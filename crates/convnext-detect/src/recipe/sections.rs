@@ -5,6 +5,7 @@ use convnext_data::{CopyPaste, DetectionResize, DetectionTransform};
 use convnext_train::{TrainError, check_range};
 use serde::{Deserialize, Serialize};
 
+use crate::regions::assigner::AssignmentRule;
 use crate::regions::suppression::Suppression;
 
 /// Data augmentation of an image and its objects, in this order: resizing, a crop of the input's size, a mirror image,
@@ -41,13 +42,22 @@ pub enum TrainingResize {
 }
 
 /// Regions that the heads learn from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegionRecipe {
     /// Proposals of an image that the box head learns from, at most; a quarter of them show objects.
     pub sampled: usize,
     /// Proposals of an image that the region proposal network hands on, at most.
     pub proposals: usize,
+    /// Intersection over union from which on the anchors nearest to an object stand for it ([`AssignmentRule::low_quality`]):
+    /// at 0 every object has an anchor, as in torchvision; at mmdetection's 0.3 the region proposal network learns nothing
+    /// of objects that are much smaller than every anchor.
+    #[serde(default = "of_mmdetection")]
+    pub minimum_anchor_overlap: f64,
+}
+
+fn of_mmdetection() -> f64 {
+    AssignmentRule::ANCHORS.low_quality
 }
 
 /// Regularisation, against overfitting.
@@ -105,11 +115,17 @@ impl DetectAugmentation {
 }
 
 impl RegionRecipe {
+    /// The rule by which anchors learn objects.
+    pub fn anchor_rule(&self) -> AssignmentRule {
+        AssignmentRule { low_quality: self.minimum_anchor_overlap, ..AssignmentRule::ANCHORS }
+    }
+
     pub(super) fn validate(&self) -> Result<(), TrainError> {
-        let Self { sampled, proposals } = *self;
+        let Self { sampled, proposals, minimum_anchor_overlap: overlap } = *self;
         let most = 10_000;
         check_range((4..=most).contains(&sampled), "sampled regions", sampled as f64, "from 4 to 10000")?;
-        check_range((1..=most).contains(&proposals), "proposals", proposals as f64, "from 1 to 10000")
+        check_range((1..=most).contains(&proposals), "proposals", proposals as f64, "from 1 to 10000")?;
+        check_range((0.0..=1.0).contains(&overlap), "minimum anchor overlap", overlap, "from 0 to 1")
     }
 }
 

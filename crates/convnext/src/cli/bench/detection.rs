@@ -6,7 +6,8 @@ use burn::tensor::Device;
 use convnext::core::{BoundingBox, Geometry, ImageSize, MaskRcnnConfig, ModelConfig, Preprocessing, Seed};
 use convnext::data::{Image, Instance, InstanceMask};
 use convnext::detect::{
-    DetectOptions, DetectionBatch, MaskRcnn, ProposalRule, RegionChoice, SamplingRule, detect, detection_loss,
+    AssignmentRule, DetectOptions, DetectionBatch, MaskRcnn, ProposalRule, RegionChoice, RegionRecipe,
+    SamplingRule, detect, detection_loss,
 };
 use convnext::nn::{DropPath, ModelError};
 
@@ -40,7 +41,12 @@ pub(super) fn detection_training(parts: Parts) -> anyhow::Result<Subject> {
     let model = network(&parts, &parts.device.clone().autodiff())?;
     let size = parts.arguments.image_size;
     let sampled = parts.arguments.regions.unwrap_or(SamplingRule::REGIONS.count);
-    let choice = RegionChoice { sampled, proposals: ProposalRule::TRAINING.at_most, seed: Seed(0) };
+    let recipe = RegionRecipe {
+        sampled,
+        proposals: ProposalRule::TRAINING.at_most,
+        minimum_anchor_overlap: AssignmentRule::ANCHORS.low_quality,
+    };
+    let choice = RegionChoice { recipe, seed: Seed(0) };
     let mut learner = parts.learner(model)?;
     let Parts { batch, images, .. } = parts;
     let objects = objects(size, batch.samples.len());
