@@ -5,8 +5,7 @@
 
 use burn::prelude::*;
 
-/// Added to the variance of a patch.
-const EPSILON: f64 = 1e-6;
+use crate::ops::reference::EPSILON;
 
 /// Cuts images into patches, row by row.
 ///
