@@ -52,11 +52,12 @@ mod resize;
 mod shared_batch;
 mod site_map;
 mod state;
+mod stem;
 mod transposed_conv2d;
 mod values;
 mod visits;
 
-pub use backbone::{Backbone, Downsampling, Stem};
+pub use backbone::{Backbone, Downsampling};
 pub use batch_norm::{BatchNorm, BatchStatistics, NormStatistics};
 pub use block::Block;
 pub use block_layer::BlockLayer;
@@ -94,6 +95,7 @@ pub use resize::{
 pub use shared_batch::SharedBatch;
 pub use site_map::{SiteMap, SitePyramid};
 pub use state::ModelState;
+pub use stem::Stem;
 pub use transposed_conv2d::TransposedConv2d;
 pub use values::tensor_values;
 pub use visits::{ParameterView, for_each_parameter, replace_parameters, tensor_shapes};
