@@ -59,7 +59,8 @@ impl SitePyramid {
     /// All sites of `images` images of `height` x `width` pixels.
     ///
     /// # Errors
-    /// [`ConfigError::ImageTooSmall`] when the last stage would have no site.
+    /// [`ModelError::Config`] when the last stage would have no site, or the configuration itself is not sound;
+    /// [`ModelError::Sites`] without an image.
     pub fn dense(
         config: &ModelConfig,
         images: usize,
@@ -121,6 +122,25 @@ pub(crate) fn common_grid(masks: &[Mask]) -> Result<[usize; 2], ModelError> {
             why: format!("another mask of the batch has {}x{}", other.grid().rows, other.grid().columns),
         })),
     }
+}
+
+/// Checks that there is one mask for each of so many images, with so many rows and columns of patches.
+///
+/// # Errors
+/// [`ModelError::MaskCount`], [`ModelError::MaskGrid`], and [`ModelError::Config`] when the masks' grids differ.
+pub(crate) fn check_masks(
+    masks: &[Mask],
+    images: usize,
+    [rows, columns]: [usize; 2],
+) -> Result<(), ModelError> {
+    if masks.len() != images {
+        return Err(ModelError::MaskCount { images, masks: masks.len() });
+    }
+    let [found_rows, found_columns] = common_grid(masks)?;
+    if [rows, columns] == [found_rows, found_columns] {
+        return Ok(());
+    }
+    Err(ModelError::MaskGrid { rows, columns, found_rows, found_columns })
 }
 
 /// Uploads indices to a device.

@@ -108,3 +108,27 @@ fn inputs_that_do_not_fit_are_refused() {
     let unequal = [Mask::from_kept(grid, vec![0]).unwrap(), Mask::from_kept(grid, vec![0, 1]).unwrap()];
     assert!(encode(&unequal).contains("image 1 keeps 2 tiles"));
 }
+
+#[test]
+fn masks_of_other_images_are_not_decoded() {
+    let device = test_device();
+    let pixels = images([2, 3, 24, 24], &device);
+    let own = masks(PatchGrid { rows: 3, columns: 3 }, 2);
+    let swapped = [own[1].clone(), own[0].clone()];
+    assert_ne!(own, swapped);
+    for kind in [EncoderKind::Sparse, EncoderKind::MaskedDense, EncoderKind::Leaky, EncoderKind::Tokens] {
+        let auto = Fcmae::new(&fcmae("micro", kind), Seed(0), &device).unwrap();
+        let encoded = auto.encode_stages(pixels.clone(), &own).unwrap();
+        let message = |masks: &[Mask]| auto.decode(&encoded, masks).unwrap_err().to_string();
+        assert!(auto.decode(&encoded, &own).is_ok(), "{kind:?}");
+        assert!(message(&[]).contains("2 images came with 0 masks"), "{kind:?}");
+        assert!(message(&own[..1]).contains("2 images came with 1 masks"), "{kind:?}");
+        assert!(message(&masks(PatchGrid { rows: 2, columns: 3 }, 2)).contains("the images 3x3"), "{kind:?}");
+        if kind.fills_removed_patches() {
+            // Their features are those of whole images, whatever was removed.
+            assert!(auto.decode(&encoded, &swapped).is_ok());
+        } else {
+            assert!(message(&swapped).contains("other patches"), "{kind:?}");
+        }
+    }
+}
