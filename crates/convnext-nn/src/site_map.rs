@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use burn::prelude::*;
+use burn::tensor::DType;
 use convnext_core::{ConfigError, Mask, ModelConfig, STAGES};
 use convnext_kernels::Sites;
 
@@ -143,9 +144,27 @@ pub(crate) fn check_masks(
     Err(ModelError::MaskGrid { rows, columns, found_rows, found_columns })
 }
 
-/// Uploads indices to a device.
+/// Uploads indices to a device, as i64 where one is too large for i32, as in batches of billions of sites.
 pub(crate) fn index_tensor(indices: &[usize], device: &Device) -> Tensor<1, Int> {
-    let values: Vec<i32> = indices.iter().map(|&index| index as i32).collect();
-    let count = values.len();
-    Tensor::from_data(TensorData::new(values, [count]), device)
+    let count = indices.len();
+    if indices.iter().all(|&index| index <= i32::MAX as usize) {
+        let values: Vec<i32> = indices.iter().map(|&index| index as i32).collect();
+        return Tensor::from_data(TensorData::new(values, [count]), device);
+    }
+    let values: Vec<i64> = indices.iter().map(|&index| index as i64).collect();
+    Tensor::from_data(TensorData::new(values, [count]), (device, DType::I64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_above_two_billions_does_not_wrap() {
+        for last in [5, i32::MAX as usize, 1 << 31, (1 << 40) + 3] {
+            let data = index_tensor(&[0, last], &Device::flex()).into_data();
+            let found: Vec<i64> = data.convert::<i64>().try_into_vec().unwrap();
+            assert_eq!(found, [0, last as i64]);
+        }
+    }
 }
