@@ -119,7 +119,10 @@ fn operations(ranks: &Ranks) {
 
         let mut all = vec![f32::NAN; length * size];
         ranks.all_gather_values(&pieces[..length], &mut all);
-        assert!(all.iter().copied().eq((0..size).flat_map(|from| values(from, 0))), "all_gather_values {length}");
+        assert!(
+            all.iter().copied().eq((0..size).flat_map(|from| values(from, 0))),
+            "all_gather_values {length}"
+        );
 
         let byte = |from: usize, place: usize| (place % 251) as u8 ^ from as u8;
         let bytes: Vec<u8> = (0..length).map(|place| byte(rank, place)).collect();

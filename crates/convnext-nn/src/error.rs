@@ -94,7 +94,9 @@ pub enum ModelError {
         found_columns: usize,
     },
     /// The masks keep other patches than those that were encoded.
-    #[error("the masks keep other patches than those that were encoded; decode with the masks of the encoder")]
+    #[error(
+        "the masks keep other patches than those that were encoded; decode with the masks of the encoder"
+    )]
     OtherMasks,
     /// An unknown device name.
     #[error("unknown device '{name}'; expected cpu, wgpu, wgpu:N, cuda or cuda:N, where N counts from 0")]

@@ -87,7 +87,7 @@ pub use ops::reference::BATCH_NORM_EPSILON;
 pub use ops::roi_align_plan::{Region, RoiSampling};
 pub use ops::saved_bytes::peak_activation_bytes;
 pub use parameters::Scope;
-pub use patches::{PatchStatistics, images_to_patches, patches_to_images};
+pub use patches::{images_to_patches, patches_to_images};
 pub use regions::roi_align;
 pub use resize::{
     adaptive_average_pool, add_resized, add_resized_nearest, resize_bilinear, resize_nearest, subsample,

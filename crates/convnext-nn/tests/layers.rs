@@ -266,9 +266,8 @@ fn batch_norms_are_those_of_pytorch() {
 #[test]
 fn a_batch_norm_without_relu_that_puts_out_zeros_has_gradients() {
     let layer = BatchNorm::new(1, &Scope::root(Seed(0), &device()).at("bn"));
-    let layer = replace_parameters(layer, |view| {
-        (!view.is_state).then(|| Tensor::zeros([1], &view.device.inner()))
-    });
+    let layer =
+        replace_parameters(layer, |view| (!view.is_state).then(|| Tensor::zeros([1], &view.device.inner())));
     let maps = FeatureMaps::from(leaf(vec![1.0, 3.0], [2, 1, 1, 1]));
     let (output, _) = layer.forward_training_plain(&maps).unwrap();
     let gradients = output.rows.narrow(0, 1, 1).sum().backward();

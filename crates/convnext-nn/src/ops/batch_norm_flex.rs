@@ -41,8 +41,7 @@ impl BatchNormKernels<Flex> for FlexBatchNorm {
         let [mean, variance] = statistics.map(|values| slice(&contiguous(values)).to_vec());
         let layer = BatchNormLayer { weight: slice(&weight), bias: slice(&bias), has_relu };
         let statistics = BatchStatistics { mean, variance };
-        let (drows, [dweight, dbias]) =
-            batch_norm_backward(slice(&rows), &layer, &statistics, slice(&dout));
+        let (drows, [dweight, dbias]) = batch_norm_backward(slice(&rows), &layer, &statistics, slice(&dout));
         let of_channels = |values: Vec<f32>| {
             let shape = Shape::new([values.len()]);
             tensor(values, shape)

@@ -138,7 +138,8 @@ impl StepShare {
             sum.iter_mut().zip(layout.flatten(gradients)).for_each(|(sum, value)| *sum += value);
         }
         let messages: Result<Vec<MicroBatchMessage>, TrainError> = messages.into_iter().collect();
-        let mut of_ranks: Vec<_> = all_gather(&self.ranks, messages)?.into_iter().map(Vec::into_iter).collect();
+        let mut of_ranks: Vec<_> =
+            all_gather(&self.ranks, messages)?.into_iter().map(Vec::into_iter).collect();
         let (mut reports, mut is_present) = (Vec::new(), vec![false; layout.tensors()]);
         for number in 0..self.micro_batches {
             let rank = number % self.ranks.size();
