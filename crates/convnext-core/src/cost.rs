@@ -30,7 +30,8 @@ impl Cost {
     /// The cost of a model on an image of `height` x `width` pixels.
     ///
     /// # Errors
-    /// [`ConfigError::ImageTooSmall`] when the last stage would have no site.
+    /// [`ConfigError::ImageTooSmall`] when the last stage would have no site, and
+    /// [`ConfigError::OutOfRange`] when the configuration itself is not sound.
     pub fn of(config: &ModelConfig, height: usize, width: usize) -> Result<Self, ConfigError> {
         let [macs, normalised] = counts(config, height, width)?;
         Ok(Self { parameters: parameters(config), macs, flops: macs + 5 * normalised })

@@ -27,7 +27,8 @@ impl MaskRcnnConfig {
     /// are those of the paper's Table 6.
     ///
     /// # Errors
-    /// [`ConfigError::ImageTooSmall`] when the last stage would have no site.
+    /// [`ConfigError::ImageTooSmall`] when the last stage would have no site, and
+    /// [`ConfigError::OutOfRange`] when the backbone itself is not sound.
     pub fn cost(&self, backbone: &ModelConfig, size: ImageSize) -> Result<Cost, ConfigError> {
         let trunk = BackboneCost::of(backbone, size)?;
         let tensors = self.tensors(backbone).into_iter();

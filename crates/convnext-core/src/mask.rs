@@ -6,7 +6,8 @@ use crate::config::ModelConfig;
 use crate::error::ConfigError;
 use crate::seed::{Purpose, Seed};
 
-/// The patches of an image: `rows` x `columns` squares of `patch` pixels, counted row by row.
+/// The patches of an image: `rows` x `columns` squares, counted row by row. Their side is
+/// [`ModelConfig::patch_size`] pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PatchGrid {
     /// Patches from top to bottom.
@@ -71,10 +72,13 @@ impl Mask {
     /// A mask from the indices of the kept patches (row by row), in any order.
     ///
     /// # Errors
-    /// [`ConfigError::BadMask`] when an index is out of range or is duplicated, when none is kept, or
-    /// when none is removed.
+    /// [`ConfigError::BadMask`] when the grid has no patch, when an index is out of range or is duplicated, when none is
+    /// kept, or when none is removed.
     pub fn from_kept(grid: PatchGrid, mut kept: Vec<usize>) -> Result<Self, ConfigError> {
         let bad = |why: String| ConfigError::BadMask { rows: grid.rows, columns: grid.columns, why };
+        if grid.patches() == 0 {
+            return Err(bad("the grid has no patch".into()));
+        }
         kept.sort_unstable();
         if let Some(pair) = kept.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(bad(format!("patch {} is duplicated", pair[0])));
@@ -207,6 +211,16 @@ mod tests {
         assert!(Mask::from_kept(GRID, (0..49).collect()).is_err());
         assert!(Mask::random(GRID, 0.99, Seed(0), 0, 0).is_err());
         assert!(Mask::random(PatchGrid { rows: 1, columns: 1 }, 0.5, Seed(0), 0, 0).is_err());
+    }
+
+    #[test]
+    fn a_grid_without_patches_is_refused_in_words() {
+        for (rows, columns) in [(0, 0), (0, 7), (7, 0)] {
+            for kept in [vec![], vec![0]] {
+                let message = Mask::from_kept(PatchGrid { rows, columns }, kept).unwrap_err().to_string();
+                assert!(message.contains("the grid has no patch"), "{message}");
+            }
+        }
     }
 
     #[test]

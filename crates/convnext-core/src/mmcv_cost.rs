@@ -24,7 +24,8 @@ impl BackboneCost {
     /// The cost for one image.
     ///
     /// # Errors
-    /// [`ConfigError::ImageTooSmall`] when the last stage would have no site.
+    /// [`ConfigError::ImageTooSmall`] when the last stage would have no site, and
+    /// [`ConfigError::OutOfRange`] when the backbone itself is not sound.
     pub(crate) fn of(backbone: &ModelConfig, size: ImageSize) -> Result<Self, ConfigError> {
         let features = ModelConfig { classes: 0, ..backbone.clone() };
         let cost = Cost::of(&features, size.height, size.width)?;

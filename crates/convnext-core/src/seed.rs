@@ -39,6 +39,12 @@ pub enum Purpose {
     AnchorSample = 13,
     /// The regions of one image that the heads of a detector are trained on.
     RegionSample = 14,
+    /// The images whose values are looked at for the range of a data set.
+    RangeSample = 15,
+    /// The files that are checked before a training begins, where there are very many.
+    HeaderSample = 16,
+    /// The order of images that are packed into shards.
+    PackOrder = 17,
 }
 
 /// The seed of a run.

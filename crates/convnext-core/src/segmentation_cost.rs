@@ -17,7 +17,8 @@ impl UperNetConfig {
     /// not among operations, because inference does without it. FLOPs are those of the paper's Table 7.
     ///
     /// # Errors
-    /// [`ConfigError::ImageTooSmall`] when the last stage would have no site.
+    /// [`ConfigError::ImageTooSmall`] when the last stage would have no site, and
+    /// [`ConfigError::OutOfRange`] when the backbone itself is not sound.
     pub fn cost(&self, backbone: &ModelConfig, size: ImageSize) -> Result<Cost, ConfigError> {
         let trunk = BackboneCost::of(backbone, size)?;
         let [macs, rest] = self.head_operations(backbone, trunk.sites());

@@ -27,7 +27,7 @@ impl Collective for Alone {
         received.copy_from_slice(pieces);
     }
 
-    fn all_gather(&self, own: &[f32], all: &mut [f32]) {
+    fn all_gather_values(&self, own: &[f32], all: &mut [f32]) {
         all.copy_from_slice(own);
     }
 

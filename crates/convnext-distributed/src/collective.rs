@@ -22,7 +22,7 @@ pub trait Collective: Debug + Send + Sync {
     fn exchange(&self, pieces: &[f32], received: &mut [f32]);
 
     /// All-gather: `all` holds the values of ranks 0, 1, ... in this order, and has room for just these.
-    fn all_gather(&self, own: &[f32], all: &mut [f32]);
+    fn all_gather_values(&self, own: &[f32], all: &mut [f32]);
 
     /// The same for bytes.
     fn all_gather_bytes(&self, own: &[u8], all: &mut [u8]);

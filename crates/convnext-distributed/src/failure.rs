@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// A failure of one rank that all ranks were told of at [`crate::Ranks::gather`], so that all end: rank 0 alone shows it.
+/// A failure of one rank that all ranks were told of at [`crate::Ranks::all_gather`], so that all end: rank 0 alone shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[error("rank {rank} on {host}: {message}")]
 pub struct RankFailure {

@@ -2,7 +2,7 @@
 //!
 //! - [`Collective`] is what ranks do together; [`Alone`] is a job of one process, [`run_threads`] runs ranks as threads of
 //!   one, and `Mpi` (feature `mpi`) as processes on any number of machines;
-//! - [`Ranks`] is the handle that everything else holds: [`Ranks::gather`] is where ranks meet, tell each other what they
+//! - [`Ranks`] is the handle that everything else holds: [`Ranks::all_gather`] is where ranks meet, tell each other what they
 //!   found, and end together when one of them failed;
 //! - [`Launch`] is what a launcher, such as `mpirun`, told this process, and [`Ranks::watched`] notices a job that stands still;
 //! - [`OrderedSum`] adds up the gradients of micro-batches in their order, so that the sum has the bits of one process.

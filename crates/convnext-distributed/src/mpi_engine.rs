@@ -94,7 +94,7 @@ impl Processes {
     }
 
     /// All-gather of values of any number.
-    fn gather<T: Copy + Default>(
+    fn all_gather_in_messages<T: Copy + Default>(
         &self,
         own: &[T],
         all: &mut [T],
@@ -162,12 +162,12 @@ impl Collective for Processes {
         }
     }
 
-    fn all_gather(&self, own: &[f32], all: &mut [f32]) {
-        self.gather(own, all, CommunicatorCollectives::all_gather_into);
+    fn all_gather_values(&self, own: &[f32], all: &mut [f32]) {
+        self.all_gather_in_messages(own, all, CommunicatorCollectives::all_gather_into);
     }
 
     fn all_gather_bytes(&self, own: &[u8], all: &mut [u8]) {
-        self.gather(own, all, CommunicatorCollectives::all_gather_into);
+        self.all_gather_in_messages(own, all, CommunicatorCollectives::all_gather_into);
     }
 
     fn all_reduce_sum(&self, values: &mut [f32]) {

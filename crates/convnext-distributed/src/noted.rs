@@ -55,8 +55,8 @@ impl<N: Fn(Duration) + Send + Sync> Collective for Noted<N> {
         self.time(|| self.ranks.exchange(pieces, received));
     }
 
-    fn all_gather(&self, own: &[f32], all: &mut [f32]) {
-        self.time(|| self.ranks.all_gather(own, all));
+    fn all_gather_values(&self, own: &[f32], all: &mut [f32]) {
+        self.time(|| self.ranks.all_gather_values(own, all));
     }
 
     fn all_gather_bytes(&self, own: &[u8], all: &mut [u8]) {

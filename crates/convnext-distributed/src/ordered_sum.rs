@@ -72,7 +72,7 @@ impl<'a> OrderedSum<'a> {
         for Bucket { range, shard } in buckets(self.length, self.ranks.size()) {
             let whole = shard * self.ranks.size();
             self.received.resize(whole, 0.0);
-            self.ranks.all_gather(&self.shard[at..at + shard], &mut self.received[..whole]);
+            self.ranks.all_gather_values(&self.shard[at..at + shard], &mut self.received[..whole]);
             let length = range.len();
             all[range].copy_from_slice(&self.received[..length]);
             at += shard;

@@ -58,7 +58,7 @@ impl Ranks {
     ///
     /// # Errors
     /// A [`RankFailure`] when any rank failed; alone, the error itself.
-    pub fn gather<T, E>(&self, found: Result<T, E>) -> Result<Vec<T>, E>
+    pub fn all_gather<T, E>(&self, found: Result<T, E>) -> Result<Vec<T>, E>
     where
         T: Serialize + DeserializeOwned,
         E: Display + From<RankFailure>,
@@ -85,10 +85,10 @@ impl Ranks {
         all.map_err(E::from)
     }
 
-    /// [`Self::gather`] of nothing but whether all went well, with the own result back.
+    /// [`Self::all_gather`] of nothing but whether all went well, with the own result back.
     ///
     /// # Errors
-    /// Those of [`Self::gather`].
+    /// Those of [`Self::all_gather`].
     pub fn meet<T, E: Display + From<RankFailure>>(&self, result: Result<T, E>) -> Result<T, E> {
         if self.is_alone() {
             return result;
@@ -97,14 +97,14 @@ impl Ranks {
             Ok(own) => (Some(own), Ok(())),
             Err(error) => (None, Err(error)),
         };
-        self.gather(said)?;
+        self.all_gather(said)?;
         own.ok_or_else(|| E::from(self.failure("its own failure was not heard".into())))
     }
 
     /// What rank 0 alone finds out, on all ranks.
     ///
     /// # Errors
-    /// Those of [`Self::gather`].
+    /// Those of [`Self::all_gather`].
     pub fn from_first<T, E>(&self, find: impl FnOnce() -> Result<T, E>) -> Result<T, E>
     where
         T: Serialize + DeserializeOwned,
@@ -114,7 +114,7 @@ impl Ranks {
             return find();
         }
         let found = if self.is_first() { find().map(Some) } else { Ok(None) };
-        let first = self.gather(found)?.into_iter().next().flatten();
+        let first = self.all_gather(found)?.into_iter().next().flatten();
         first.ok_or_else(|| E::from(self.failure("rank 0 found nothing".into())))
     }
 
@@ -126,7 +126,7 @@ impl Ranks {
         if self.is_alone() {
             return Ok(());
         }
-        let all = self.gather(Ok::<_, RankFailure>((self.host(), own.to_owned())))?;
+        let all = self.all_gather(Ok::<_, RankFailure>((self.host(), own.to_owned())))?;
         let (_, first) = &all[0];
         let other = all.iter().enumerate().find(|(_, (_, own))| own != first);
         let Some((rank, (host, own))) = other else { return Ok(()) };
@@ -174,7 +174,7 @@ mod tests {
         let found = run_threads(3, |ranks| {
             // Of another length on each rank.
             let own = vec![ranks.rank() as f32 - 0.5; ranks.rank()];
-            ranks.gather(Ok::<_, TestError>((own, f64::NAN))).unwrap()
+            ranks.all_gather(Ok::<_, TestError>((own, f64::NAN))).unwrap()
         });
         for all in found {
             let lists: Vec<&[f32]> = all.iter().map(|(list, _)| list.as_slice()).collect();

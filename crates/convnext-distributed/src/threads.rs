@@ -166,7 +166,7 @@ impl Collective for Thread {
         }
     }
 
-    fn all_gather(&self, own: &[f32], all: &mut [f32]) {
+    fn all_gather_values(&self, own: &[f32], all: &mut [f32]) {
         assert_eq!(all.len(), own.len() * self.size(), "room for all ranks");
         for (all, own) in
             all.chunks_mut(own.len().max(1)).zip(self.share(Operation::AllGather(own.len()), own))

@@ -95,7 +95,7 @@ mod tests {
             let mut received = [0.0; 2];
             ranks.exchange(&[sum[0], 10.0 * sum[0]], &mut received);
             let mut all = [0.0; 2];
-            ranks.all_gather(&[received[0]], &mut all);
+            ranks.all_gather_values(&[received[0]], &mut all);
             (ranks.size(), ranks.host(), all)
         });
         assert_eq!(sums[1], (2, "thread 1".to_owned(), [15.0, 150.0]));

@@ -118,8 +118,11 @@ fn operations(ranks: &Ranks) {
         );
 
         let mut all = vec![f32::NAN; length * size];
-        ranks.all_gather(&pieces[..length], &mut all);
-        assert!(all.iter().copied().eq((0..size).flat_map(|from| values(from, 0))), "all_gather {length}");
+        ranks.all_gather_values(&pieces[..length], &mut all);
+        assert!(
+            all.iter().copied().eq((0..size).flat_map(|from| values(from, 0))),
+            "all_gather_values {length}"
+        );
 
         let byte = |from: usize, place: usize| (place % 251) as u8 ^ from as u8;
         let bytes: Vec<u8> = (0..length).map(|place| byte(rank, place)).collect();
@@ -172,7 +175,7 @@ fn meetings(ranks: &Ranks) {
     let (rank, size) = (ranks.rank(), ranks.size());
     for length in [0, 3, MESSAGE / 4] {
         let own: Vec<u32> = vec![rank as u32; length * (rank + 1)];
-        let all = ranks.gather(Ok::<_, RankFailure>(own)).unwrap();
+        let all = ranks.all_gather(Ok::<_, RankFailure>(own)).unwrap();
         assert_eq!(all.len(), size);
         for (rank, list) in all.iter().enumerate() {
             assert!(list.len() == length * (rank + 1) && list.iter().all(|&number| number == rank as u32));

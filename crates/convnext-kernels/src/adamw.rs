@@ -4,11 +4,8 @@ use pulp::{Simd, WithSimd};
 
 use crate::isa::isa;
 use crate::lanes::{load, store};
-use crate::parallel;
+use crate::parallel::{self, TASK_VALUES};
 use crate::profile::{Kernel, timed};
-
-/// Values of a task.
-const TASK_VALUES: usize = 1 << 14;
 
 /// The settings of one step of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,4 +1,4 @@
-//! Batch norm with the statistics of the batch, and ReLU, forward and backward.
+//! Batch norm with the statistics of the batch, with ReLU behind it or without, forward and backward.
 //!
 //! Sums over rows are partial sums of row blocks, cut by shapes alone and added in order, in f64. The ReLU's mask is
 //! computed again in the backward, so that only the input is saved.
@@ -28,24 +28,26 @@ pub struct BatchStatistics {
     pub variance: Vec<f32>,
 }
 
-/// Weight and bias of a batch norm.
+/// Weight and bias of a batch norm, and what stands behind it.
 #[derive(Debug, Clone, Copy)]
-pub struct BatchNormWeights<'a> {
+pub struct BatchNormLayer<'a> {
     /// Scale, `[C]`.
     pub weight: &'a [f32],
     /// Shift, `[C]`.
     pub bias: &'a [f32],
+    /// `true` if values below 0 become 0.
+    pub has_relu: bool,
 }
 
-/// `max(0, (rows - mean) / sqrt(variance + 1e-5) * weight + bias)`, `[R, C]` to `[R, C]`, with mean and biased variance
-/// of each channel over all rows.
+/// `(rows - mean) / sqrt(variance + 1e-5) * weight + bias`, and its ReLU if there is one, `[R, C]` to `[R, C]`, with mean and
+/// biased variance of each channel over all rows.
 ///
 /// # Panics
 /// When the sizes do not fit each other.
-pub fn batch_norm_relu_forward(rows: &[f32], weights: &BatchNormWeights<'_>) -> (Buffer, BatchStatistics) {
-    let channels = check(rows, weights);
+pub fn batch_norm_forward(rows: &[f32], layer: &BatchNormLayer<'_>) -> (Buffer, BatchStatistics) {
+    let channels = check(rows, layer);
     let statistics = statistics(rows, channels);
-    let norm = Norm::new(weights, &statistics);
+    let norm = Norm::new(layer, &statistics);
     let mut out = Buffer::take(rows.len());
     let values = block_values(channels);
     parallel::for_each(out.chunks_mut(values).zip(rows.chunks(values)), |(out, rows)| {
@@ -54,19 +56,19 @@ pub fn batch_norm_relu_forward(rows: &[f32], weights: &BatchNormWeights<'_>) -> 
     (out, statistics)
 }
 
-/// The gradients of rows, weight and bias of [`batch_norm_relu_forward`] for an output gradient, `[R, C]`.
+/// The gradients of rows, weight and bias of [`batch_norm_forward`] for an output gradient, `[R, C]`.
 ///
 /// # Panics
 /// When the sizes do not fit each other.
-pub fn batch_norm_relu_backward(
+pub fn batch_norm_backward(
     rows: &[f32],
-    weights: &BatchNormWeights<'_>,
+    layer: &BatchNormLayer<'_>,
     statistics: &BatchStatistics,
     dout: &[f32],
 ) -> (Buffer, [Vec<f32>; 2]) {
-    let (channels, values) = (check(rows, weights), block_values(weights.weight.len()));
+    let (channels, values) = (check(rows, layer), block_values(layer.weight.len()));
     assert_eq!(dout.len(), rows.len(), "there is an output gradient for each row");
-    let norm = Norm::new(weights, statistics);
+    let norm = Norm::new(layer, statistics);
     let partial = parallel::map(rows.chunks(values).zip(dout.chunks(values)), |(rows, dout)| {
         let [mut dweight, mut dbias] = [(); 2].map(|()| vec![0.0; channels]);
         let work = SumGradients { rows, norm: &norm, dout, dweight: &mut dweight, dbias: &mut dbias };
@@ -88,7 +90,7 @@ pub fn batch_norm_relu_backward(
     (drows, sums.map(|sums| sums.into_iter().map(|sum| sum as f32).collect()))
 }
 
-fn check(rows: &[f32], BatchNormWeights { weight, bias }: &BatchNormWeights<'_>) -> usize {
+fn check(rows: &[f32], BatchNormLayer { weight, bias, .. }: &BatchNormLayer<'_>) -> usize {
     assert!(
         !weight.is_empty() && bias.len() == weight.len(),
         "weight and bias have a value for each channel"
@@ -127,23 +129,25 @@ fn statistics(rows: &[f32], channels: usize) -> BatchStatistics {
     BatchStatistics { mean: mean.iter().map(|mean| *mean as f32).collect(), variance }
 }
 
-/// The normalisation of each channel: `(x - mean) * inverse * weight + bias`, each `[C]`.
+/// The normalisation of each channel: `(x - mean) * inverse * weight + bias`, each `[C]`, and whether ReLU follows.
 struct Norm<'a> {
     mean: &'a [f32],
     inverse: Vec<f32>,
     weight: &'a [f32],
     bias: &'a [f32],
+    has_relu: bool,
 }
 
 impl<'a> Norm<'a> {
-    fn new(weights: &BatchNormWeights<'a>, statistics: &'a BatchStatistics) -> Self {
+    fn new(layer: &BatchNormLayer<'a>, statistics: &'a BatchStatistics) -> Self {
         let BatchStatistics { mean, variance } = statistics;
+        let &BatchNormLayer { weight, bias, has_relu } = layer;
         assert!(
-            mean.len() == weights.weight.len() && variance.len() == mean.len(),
+            mean.len() == weight.len() && variance.len() == mean.len(),
             "there are statistics of each channel"
         );
         let inverse = variance.iter().map(|variance| (1.0 / (f64::from(*variance) + EPSILON).sqrt()) as f32);
-        Self { mean, inverse: inverse.collect(), weight: weights.weight, bias: weights.bias }
+        Self { mean, inverse: inverse.collect(), weight, bias, has_relu }
     }
 
     /// A register of a row with zero mean and unit variance, and with scale and shift.
@@ -154,12 +158,15 @@ impl<'a> Norm<'a> {
         [normal, simd.mul_add_e_f32s(normal, load(simd, self.weight, at), load(simd, self.bias, at))]
     }
 
-    /// A register of normal values, and of the gradient before ReLU.
+    /// A register of normal values, and of the gradient before ReLU. Without ReLU a value of exactly 0 has a gradient, too.
     #[inline(always)]
     fn gradient<S: Simd>(&self, simd: S, row: &[f32], dout: &[f32], at: usize) -> [S::f32s; 2] {
+        let ([normal, value], gradient) = (self.apply(simd, row, at), load(simd, dout, at));
+        if !self.has_relu {
+            return [normal, gradient];
+        }
         let zero = simd.splat_f32s(0.0);
-        let [normal, value] = self.apply(simd, row, at);
-        [normal, simd.select_f32s(simd.less_than_or_equal_f32s(value, zero), zero, load(simd, dout, at))]
+        [normal, simd.select_f32s(simd.less_than_or_equal_f32s(value, zero), zero, gradient)]
     }
 }
 
@@ -213,7 +220,7 @@ impl WithSimd for Normalize<'_> {
         for (row, out) in rows.chunks_exact(channels).zip(out.chunks_exact_mut(channels)) {
             for at in (0..channels).step_by(S::F32_LANES) {
                 let [_, value] = norm.apply(simd, row, at);
-                store(simd, out, at, relu(simd, value));
+                store(simd, out, at, if norm.has_relu { relu(simd, value) } else { value });
             }
         }
     }

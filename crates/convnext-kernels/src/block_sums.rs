@@ -2,11 +2,8 @@
 //!
 //! Notation: C channels, E = 4C.
 
-use crate::parallel;
+use crate::parallel::{self, TASK_VALUES};
 use crate::split::add_to;
-
-/// Values of a task.
-const TASK_VALUES: usize = 1 << 14;
 
 /// The parameter gradients of a partition.
 pub(crate) struct Sums {

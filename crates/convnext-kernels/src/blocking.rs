@@ -14,7 +14,8 @@ use crate::split::{scaled, split_at_ranges};
 /// Hidden values of an image block, `4C` to a row, if its images have so many: few enough for the L3 cache.
 const IMAGE_BLOCK_VALUES: usize = 1 << 17;
 
-/// MC, the rows of a row block: the minimum, where there are so many, and the maximum.
+/// MC, the rows of a row block that are aimed at: minimum and maximum. A row block is whole images or an equal part of one, and
+/// may have fewer.
 const MC_RANGE: [usize; 2] = [32, 400];
 
 /// Row blocks of an image block, so that all cores have work even in a single one. Every row block reads the

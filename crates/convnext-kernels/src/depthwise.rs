@@ -2,8 +2,9 @@
 //!
 //! Sites that are not kept count as zero and get no output: submanifold sparse convolution. The map is
 //! processed in bands of rows, and a band in channel blocks of one register each: the kept sites in the
-//! receptive field of a band are copied into a small zero-padded map, which stays in the L1 cache for all
-//! taps, so that the inner loops have no branches.
+//! receptive field of a band are copied into a small zero-padded map, so that the inner loops have no branches.
+//! The seven lines of it under the kernel stay in the L1 cache for all taps, unless it is very wide; all of it
+//! is in the L2 cache.
 //!
 //! Notation: C channels, N images, R rows of one image, H x W the map.
 //!

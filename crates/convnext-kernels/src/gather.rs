@@ -5,12 +5,9 @@
 //! Notation: R source rows, P indices, C values of a row.
 
 use crate::buffer::Buffer;
-use crate::parallel;
+use crate::parallel::{self, TASK_VALUES};
 use crate::profile::{Kernel, timed};
 use crate::split::add_to;
-
-/// Values of a task.
-const TASK_VALUES: usize = 1 << 14;
 
 /// The rows with these indices: `[R, C]` to `[P, C]`.
 ///

@@ -4,18 +4,52 @@ use std::sync::OnceLock;
 
 use pulp::Arch;
 
-/// The environment variable that forces a lower instruction set: `scalar`, `avx2` or `avx512`, which excludes
-/// AVX-512 BF16.
-/// A set that the CPU lacks, or an unknown name, has no effect here; the program warns. For tests and
-/// comparisons.
+/// The environment variable that forces a lower instruction set, for tests and comparisons: `scalar`, `avx2`, `avx512` or
+/// `neon`, each with an emulation of bf16; `avx512bf16` is the best of both kinds.
+/// A set that the CPU lacks, or an unknown name, has no effect ([`crate::has_wanted_instructions`]).
 pub const ISA_VARIABLE: &str = "CONVNEXT_INSTRUCTIONS";
+
+/// Name of AVX-512 BF16, which multiplies bf16 alone.
+pub(crate) const AVX512_BF16: &str = "avx512bf16";
+
+/// What [`ISA_VARIABLE`] asks for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wish {
+    /// Nothing: the best of each kind.
+    Best,
+    /// This instruction set of this CPU, and no instruction for bf16.
+    Level(Arch),
+    /// [`AVX512_BF16`], which is the best of each kind where the CPU has it.
+    Bf16,
+    /// Something that this CPU lacks, or an unknown name: the best of each kind is used.
+    Absent,
+}
+
+impl Wish {
+    /// That of this process.
+    pub(crate) fn of_process() -> Self {
+        Self::of(&std::env::var(ISA_VARIABLE).unwrap_or_default())
+    }
+
+    /// The wish that a value of the variable says.
+    pub(crate) fn of(value: &str) -> Self {
+        match value {
+            "" => Self::Best,
+            AVX512_BF16 => Self::Bf16,
+            _ => {
+                let level = isa_levels().into_iter().find(|(name, _)| *name == value);
+                level.map_or(Self::Absent, |(_, arch)| Self::Level(arch))
+            }
+        }
+    }
+}
 
 /// The instruction set of the f32 kernels of this process.
 pub(crate) fn isa() -> Arch {
     static CHOSEN: OnceLock<Arch> = OnceLock::new();
-    *CHOSEN.get_or_init(|| {
-        let wanted = std::env::var(ISA_VARIABLE).unwrap_or_default();
-        isa_levels().into_iter().find(|(name, _)| *name == wanted).map_or_else(Arch::new, |(_, arch)| arch)
+    *CHOSEN.get_or_init(|| match Wish::of_process() {
+        Wish::Level(arch) => arch,
+        Wish::Best | Wish::Bf16 | Wish::Absent => Arch::new(),
     })
 }
 
@@ -50,6 +84,19 @@ mod tests {
         let asked = std::env::var(ISA_VARIABLE).unwrap_or_default();
         let expected = names.iter().find(|&&name| name == asked).or(names.last()).unwrap();
         assert_eq!(isa_in_use(), *expected);
+    }
+
+    #[test]
+    fn each_value_of_the_variable_has_its_meaning() {
+        assert!(matches!(Wish::of(""), Wish::Best));
+        assert!(matches!(Wish::of("avx512bf16"), Wish::Bf16));
+        for misspelt in ["mmx", "avx512bf61", "AVX2", " scalar"] {
+            assert!(matches!(Wish::of(misspelt), Wish::Absent), "{misspelt}");
+        }
+        for (name, arch) in isa_levels() {
+            let Wish::Level(found) = Wish::of(name) else { panic!("{name} is there") };
+            assert_eq!(std::mem::discriminant(&found), std::mem::discriminant(&arch), "{name}");
+        }
     }
 
     // Without this the other tests would pass there on scalar alone.

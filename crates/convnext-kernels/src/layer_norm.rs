@@ -8,12 +8,9 @@ use crate::buffer::Buffer;
 use crate::epsilon::EPSILON;
 use crate::isa::isa;
 use crate::lanes::{add, load, store};
-use crate::parallel;
+use crate::parallel::{self, TASK_ROWS};
 use crate::profile::{Kernel, timed};
 use crate::split::add_to;
-
-/// Rows of a task.
-const TASK_ROWS: usize = 256;
 
 /// LayerNorm of each row: `[R, C]` to `[R, C]`, with weight and bias `[C]`.
 ///

@@ -57,8 +57,8 @@ mod weighted_sum;
 
 pub use adamw::{AdamWStep, adamw};
 pub use allocator::disable_memory_purging;
-pub use batch_norm::{BatchNormWeights, BatchStatistics, batch_norm_relu_backward, batch_norm_relu_forward};
-pub use bf16::implementation::bf16_in_use;
+pub use batch_norm::{BatchNormLayer, BatchStatistics, batch_norm_backward, batch_norm_forward};
+pub use bf16::implementation::{bf16_in_use, has_wanted_instructions};
 pub use block::block_forward;
 pub use block::input::BlockInput;
 pub use block::packed::PackedBlock;

@@ -12,6 +12,12 @@ use std::time::{Duration, Instant};
 
 use rayon::Yield;
 
+/// Values of a task that is cut by values, about.
+pub(crate) const TASK_VALUES: usize = 1 << 14;
+
+/// Rows of a task that is cut by rows; even, so that it has whole row pairs.
+pub(crate) const TASK_ROWS: usize = 256;
+
 /// Time that a thread spins before rayon may put it to sleep: longer than the gap between two kernels, too
 /// short to matter.
 const SPIN_TIME: Duration = Duration::from_micros(500);

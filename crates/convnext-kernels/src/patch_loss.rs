@@ -5,14 +5,11 @@
 //! (y, x, channel), R predicted patches of the batch.
 
 use crate::buffer::Buffer;
-use crate::parallel;
+use crate::parallel::{self, TASK_VALUES};
 use crate::profile::{Kernel, timed};
 
 /// Added to the variance of a patch.
 const EPSILON: f64 = 1e-6;
-
-/// Values of a task.
-const TASK_VALUES: usize = 1 << 14;
 
 /// Shape and patch size of the images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

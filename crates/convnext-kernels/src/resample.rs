@@ -15,13 +15,10 @@ use pulp::{Arch, Simd, WithSimd};
 use crate::buffer::Buffer;
 use crate::dense_maps::DenseMaps;
 use crate::isa::isa;
-use crate::parallel;
+use crate::parallel::{self, TASK_VALUES};
 use crate::profile::{Kernel, timed};
 use crate::resample::axis_weights::AxisWeights;
 use crate::weighted_sum::weighted_sum;
-
-/// Values of a task, about.
-const TASK_VALUES: usize = 1 << 14;
 
 /// The order in which the sites of maps are rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,13 +15,10 @@ use pulp::{Arch, Simd, WithSimd};
 use crate::buffer::Buffer;
 use crate::dense_maps::DenseMaps;
 use crate::isa::isa;
-use crate::parallel;
+use crate::parallel::{self, TASK_VALUES};
 use crate::profile::{Kernel, timed};
 use crate::roi_align::region_weights::RegionWeights;
 use crate::weighted_sum::{add_weighted_sum, weighted_sum};
-
-/// Values of a task, about.
-const TASK_VALUES: usize = 1 << 14;
 
 /// The bins of regions, line by line: `[N H W, C]` to `[R P, C]`.
 ///

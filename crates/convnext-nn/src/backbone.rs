@@ -3,8 +3,6 @@
 //!
 //! Notation: N images, S rows, C_i channels of stage i, H_i x W_i its map.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use burn::prelude::*;
 use convnext_core::{BlockLayout, ModelConfig, STAGES};
 use convnext_kernels::Precision;
@@ -19,31 +17,8 @@ use crate::layers::{Convolution, LayerNorm};
 use crate::ops::block_plan::Activations;
 use crate::ops::gather::gather;
 use crate::parameters::Scope;
-use crate::site_map::{SiteMap, SitePyramid, index_tensor};
-
-/// A patchify convolution (stride = kernel size), then LayerNorm.
-#[derive(Module, Debug)]
-pub struct Stem {
-    /// Weight `[C_0, input channels, stride, stride]`.
-    pub conv: Convolution,
-    /// Over C_0 channels.
-    pub norm: LayerNorm,
-    #[module(skip)]
-    indices: IndexCache,
-}
-
-impl Stem {
-    /// The rows of stage 0.
-    ///
-    /// # Shapes
-    /// - images: `[N, input channels, height, width]`
-    /// - output: `[S, C_0]`
-    fn forward(&self, images: Tensor<4>, sites: &SiteMap) -> Tensor<2> {
-        let stride = self.conv.weight.lazy_shape()[2];
-        let patches = stem_patches(images, stride, sites, &self.indices);
-        self.norm.forward(self.conv.forward_patches(patches))
-    }
-}
+use crate::site_map::SitePyramid;
+use crate::stem::Stem;
 
 /// LayerNorm, then a 2x2 convolution of stride 2.
 #[derive(Module, Debug)]
@@ -62,9 +37,9 @@ impl Downsampling {
     /// - children: `[4 S_i]`
     /// - output: `[S_i, C_i]`
     pub(crate) fn forward(&self, rows: Tensor<2>, children: Tensor<1, Int>) -> Tensor<2> {
-        let [count] = children.dims();
-        let gathered = gather(self.norm.forward(rows), children).reshape([count as i32 / 4, -1]);
-        self.conv.forward_gathered(gathered)
+        let ([_, channels], [count]) = (rows.dims(), children.dims());
+        let gathered = gather(self.norm.forward(rows), children);
+        self.conv.forward_gathered(gathered.reshape([count / 4, 4 * channels]))
     }
 }
 
@@ -86,11 +61,7 @@ impl Backbone {
         let stem_shape = [widths[0], config.input_channels, config.stem_stride, config.stem_stride];
         let layers = scope.at("downsample_layers");
         Self {
-            stem: Stem {
-                conv: Convolution::new(stem_shape, &layers.at(0).at(0)),
-                norm: LayerNorm::new(widths[0], &layers.at(0).at(1)),
-                indices: IndexCache::default(),
-            },
+            stem: Stem::new(stem_shape, &layers.at(0)),
             downsampling: (1..STAGES)
                 .map(|stage| Downsampling {
                     norm: LayerNorm::new(widths[stage - 1], &layers.at(stage).at(0)),
@@ -127,7 +98,7 @@ impl Backbone {
         let of_downsampling =
             |layer: Downsampling| Downsampling { conv: layer.conv.with_precision(precision), ..layer };
         Self {
-            stem: Stem { conv: stem.conv.with_precision(precision), ..stem },
+            stem: stem.with_precision(precision),
             downsampling: downsampling.into_iter().map(of_downsampling).collect(),
             stages: stages.into_iter().map(of_stage).collect(),
         }
@@ -141,6 +112,7 @@ impl Backbone {
     ///
     /// # Errors
     /// [`ModelError::Channels`] when the images have other channels than the stem,
+    /// [`ModelError::SiteGrid`] when the sites are those of other images,
     /// [`ModelError::DropPath`] when the factors do not fit blocks and images, [`ModelError::OneValue`] when a batch norm
     /// would learn from one site.
     pub fn forward(
@@ -155,7 +127,7 @@ impl Backbone {
             return Err(ModelError::DropPath { blocks, images: count });
         }
         self.check_statistics(sites, &images.device())?;
-        let rows = self.stem.forward(images, sites.stage(0));
+        let rows = self.stem.forward(images, sites.stage(0))?;
         Ok(self.forward_stages(rows, sites, drop_path))
     }
 
@@ -218,83 +190,9 @@ impl Backbone {
         })
     }
 
-    /// The stem alone, on all sites.
-    ///
-    /// # Shapes
-    /// - images: `[N, input channels, height, width]`
-    /// - output: `[S_0, C_0]`
-    pub(crate) fn forward_stem(&self, images: Tensor<4>, sites: &SiteMap) -> Tensor<2> {
-        self.stem.forward(images, sites)
-    }
-
     pub(crate) fn check_channels(&self, images: &Tensor<4>) -> Result<(), ModelError> {
         let expected = self.stem.conv.weight.lazy_shape()[1];
         let found = images.dims()[1];
         if expected == found { Ok(()) } else { Err(ModelError::Channels { expected, found }) }
     }
-}
-
-/// Cache of the stem's index tensor for the last batch of unmasked images, with its shape. Clones share it.
-#[derive(Debug, Clone, Default)]
-struct IndexCache(Arc<Mutex<Option<CachedIndices>>>);
-
-/// The shape `[images, channels, height, columns, stride]`, and the index tensor.
-type CachedIndices = ([usize; 5], Tensor<1, Int>);
-
-impl IndexCache {
-    /// The index tensor for this shape on this device, computed unless it is cached.
-    fn get(
-        &self,
-        shape: [usize; 5],
-        device: &Device,
-        make: impl FnOnce() -> Tensor<1, Int>,
-    ) -> Tensor<1, Int> {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, indices)) = last.as_ref()
-            && *known == shape
-            && indices.device() == *device
-            // Equality of devices does not compare gradient tracking.
-            && indices.device().is_autodiff() == device.is_autodiff()
-        {
-            return indices.clone();
-        }
-        last.insert((shape, make())).1.clone()
-    }
-}
-
-/// im2col of the stem: the pixels of each site of stage 0, in the order (channel, y, x). Pixels beyond the
-/// last whole stride are dropped, as by a convolution without padding.
-///
-/// # Shapes
-/// - images: `[N, channels, height, width]`
-/// - output: `[S, channels * stride * stride]`
-fn stem_patches(images: Tensor<4>, stride: usize, sites: &SiteMap, last: &IndexCache) -> Tensor<2> {
-    let [count, channels, height, width] = images.dims();
-    let (rows, columns) = (height / stride, width / stride);
-    // A site's pixels are short contiguous rows, which a gather selects.
-    let pixel_rows = match width == columns * stride {
-        true => images,
-        false => images.slice([0..count, 0..channels, 0..height, 0..columns * stride]),
-    };
-    let device = pixel_rows.device();
-    let pixel_rows = pixel_rows.reshape([count * channels * height * columns, stride]);
-    let indices = || {
-        let places = sites.sites().positions();
-        let mut indices = Vec::with_capacity(places.len() * channels * stride);
-        for place in places {
-            let (image, y, x) = (place / (rows * columns), place / columns % rows, place % columns);
-            for channel in 0..channels {
-                let start = (image * channels + channel) * height + y * stride;
-                indices.extend((start..start + stride).map(|row| row * columns + x));
-            }
-        }
-        index_tensor(&indices, &device)
-    };
-    // Without a mask the indices are the same for every batch of a shape; kept patches differ each time.
-    let indices = match sites.positions() {
-        None => last.get([count, channels, height, columns, stride], &device, indices),
-        Some(_) => indices(),
-    };
-    let found = gather(pixel_rows, indices);
-    found.reshape([-1, (channels * stride * stride) as i32])
 }

@@ -1,4 +1,4 @@
-//! Batch norm with ReLU over rows of dense maps: parameters, running statistics, and the statistics of a batch.
+//! Batch norm, with ReLU or without, over rows of dense maps: parameters, running statistics, and the statistics of a batch.
 //!
 //! Notation: R rows, C channels.
 
@@ -9,7 +9,7 @@ use burn::prelude::*;
 use crate::counter::Counter;
 use crate::error::ModelError;
 use crate::feature_maps::FeatureMaps;
-use crate::ops::batch_norm::batch_norm_relu;
+use crate::ops::batch_norm::batch_norm;
 use crate::ops::convolution_plan::Epilogue;
 use crate::ops::reference::BATCH_NORM_EPSILON;
 use crate::ops::shared_sum::shared_sum;
@@ -122,7 +122,7 @@ impl BatchNorm {
         (weight * scale.reshape([-1, 1, 1, 1]), shift)
     }
 
-    /// The layer by the statistics of this batch (biased variance), and these statistics.
+    /// The layer and its ReLU by the statistics of this batch (biased variance), and these statistics.
     ///
     /// # Shapes
     /// - maps, output: rows `[R, C]`
@@ -130,12 +130,10 @@ impl BatchNorm {
     /// # Errors
     /// [`ModelError::OneValue`] when there is but one row, whose variance would be 0.
     pub fn forward_training(&self, maps: &FeatureMaps) -> Result<(FeatureMaps, BatchStatistics), ModelError> {
-        let count = self.count_rows(maps)?;
-        let (rows, mean, biased) = batch_norm_relu(maps.rows.clone(), self.weight.val(), self.bias.val());
-        Ok((maps.with_rows(rows), self.statistics(count, mean, biased)))
+        self.by_batch(maps, true)
     }
 
-    /// The same without ReLU: what the operation cuts off below 0 is what it puts out for the negative weight and bias.
+    /// The same without ReLU.
     ///
     /// # Shapes
     /// - maps, output: rows `[R, C]`
@@ -146,11 +144,7 @@ impl BatchNorm {
         &self,
         maps: &FeatureMaps,
     ) -> Result<(FeatureMaps, BatchStatistics), ModelError> {
-        let count = self.count_rows(maps)?;
-        let (weight, bias) = (self.weight.val(), self.bias.val());
-        let (above, mean, biased) = batch_norm_relu(maps.rows.clone(), weight.clone(), bias.clone());
-        let (below, ..) = batch_norm_relu(maps.rows.clone(), weight.neg(), bias.neg());
-        Ok((maps.with_rows(above - below), self.statistics(count, mean, biased)))
+        self.by_batch(maps, false)
     }
 
     /// The layer by the statistics of a batch that processes have parts of (PyTorch's `SyncBatchNorm`), without ReLU behind it, and
@@ -183,10 +177,19 @@ impl BatchNorm {
         Ok((maps.with_rows(rows), statistics))
     }
 
-    /// The rows of these maps, two at least.
-    fn count_rows(&self, maps: &FeatureMaps) -> Result<usize, ModelError> {
+    /// The layer by the statistics of two rows at least, and these statistics.
+    fn by_batch(
+        &self,
+        maps: &FeatureMaps,
+        has_relu: bool,
+    ) -> Result<(FeatureMaps, BatchStatistics), ModelError> {
         let [count, _] = maps.rows.dims();
-        if count < 2 { Err(ModelError::OneValue { layer: self.name.clone() }) } else { Ok(count) }
+        if count < 2 {
+            return Err(ModelError::OneValue { layer: self.name.clone() });
+        }
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        let (rows, mean, biased) = batch_norm(maps.rows.clone(), weight, bias, has_relu);
+        Ok((maps.with_rows(rows), self.statistics(count, mean, biased)))
     }
 
     /// The statistics of a batch of so many rows, by their biased variance.

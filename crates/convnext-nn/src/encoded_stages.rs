@@ -3,12 +3,12 @@
 //! Notation: N images, S_i rows and C_i channels of stage i, H_i x W_i its map.
 
 use burn::prelude::*;
-use convnext_core::STAGES;
+use convnext_core::{Mask, STAGES};
 
 use crate::error::ModelError;
 use crate::feature_maps::FeatureMaps;
 use crate::ops::gather::gather;
-use crate::site_map::{SitePyramid, index_tensor};
+use crate::site_map::{SitePyramid, check_masks, index_tensor};
 
 /// The output of all four stages of an encoder, with the sites whose features a decoder sees: those of kept patches, or all.
 #[derive(Debug, Clone)]
@@ -34,6 +34,26 @@ impl EncodedStages {
     /// - maps: `[N H_i W_i, C_i]`
     pub(crate) fn of_maps(maps: [Tensor<2>; STAGES], sites: SitePyramid) -> Self {
         Self { rows: maps, are_maps: true, sites }
+    }
+
+    /// Rows and columns of the patches of an image, if these are the masks that it was encoded with.
+    ///
+    /// # Errors
+    /// [`ModelError::MaskCount`], [`ModelError::MaskGrid`] or [`ModelError::OtherMasks`] when they are others, as far as the
+    /// features tell: those of an encoder that fills removed patches do not tell which were kept.
+    pub(crate) fn patch_grid(&self, masks: &[Mask]) -> Result<[usize; 2], ModelError> {
+        let sites = self.sites.stage(STAGES - 1).sites();
+        let [rows, columns] = [sites.height(), sites.width()];
+        check_masks(masks, sites.images(), [rows, columns])?;
+        let of_image = |(image, mask): (usize, &Mask)| {
+            let first = image * rows * columns;
+            mask.kept().iter().map(|patch| first + patch).collect::<Vec<usize>>()
+        };
+        let kept = masks.iter().enumerate().flat_map(of_image);
+        if !sites.is_dense() && !kept.eq(sites.positions()) {
+            return Err(ModelError::OtherMasks);
+        }
+        Ok([rows, columns])
     }
 
     /// The features of a stage (0 to 3) that a decoder sees, in the order of their sites: image, kept patch, y, x.

@@ -45,7 +45,7 @@ pub(crate) fn encode_stages(
             let [count, _, height, width] = images.dims();
             let all = SitePyramid::dense(&config.encoder, count, height, width, &device)?;
             encoder.check_channels(&images)?;
-            let stem = encoder.forward_stem(images, all.stage(0));
+            let stem = encoder.stem.forward(images, all.stage(0))?;
             let keep = keep_column(masks, 1 << (STAGES - 1), &stem);
             let zeroed = stem * keep.clone();
             let first = match token {

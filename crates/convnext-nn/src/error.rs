@@ -24,6 +24,18 @@ pub enum ModelError {
         /// Channels of the images.
         found: usize,
     },
+    /// The sites were made for other images.
+    #[error(
+        "the sites are those of {} images with {}x{} sites each, but the images are {} with {}x{} each; make the sites for \
+         these images",
+        found[0], found[1], found[2], expected[0], expected[1], expected[2]
+    )]
+    SiteGrid {
+        /// Images of the batch, and rows and columns of sites that each has in stage 0.
+        expected: [usize; 3],
+        /// The same of the sites.
+        found: [usize; 3],
+    },
     /// Drop path needs one factor for each block and image.
     #[error("drop path does not have one factor for each of {blocks} blocks and {images} images")]
     DropPath {
@@ -81,6 +93,11 @@ pub enum ModelError {
         /// Patch columns of the masks.
         found_columns: usize,
     },
+    /// The masks keep other patches than those that were encoded.
+    #[error(
+        "the masks keep other patches than those that were encoded; decode with the masks of the encoder"
+    )]
+    OtherMasks,
     /// An unknown device name.
     #[error("unknown device '{name}'; expected cpu, wgpu, wgpu:N, cuda or cuda:N, where N counts from 0")]
     UnknownDevice {

@@ -21,7 +21,7 @@ use crate::ops::gather::gather;
 use crate::ops::patch_loss::{PatchLossPlan, patch_loss};
 use crate::parameters::Scope;
 use crate::patches::{PatchStatistics, images_to_patches, patches_to_images};
-use crate::site_map::{SitePyramid, common_grid, index_tensor};
+use crate::site_map::{SitePyramid, check_masks, common_grid, index_tensor};
 
 /// An encoder of the kept patches and a decoder that predicts the removed ones.
 #[derive(Module, Debug)]
@@ -170,10 +170,10 @@ impl Fcmae {
     /// - output: `[N * R, V]`
     ///
     /// # Errors
-    /// [`ModelError`] when the masks do not fit each other, a batch norm would learn from one site, or there is no mask token
-    /// for patches that the encoder leaves open.
+    /// [`ModelError`] when the masks are not those of the encoded images, a batch norm would learn from one site, or there is
+    /// no mask token for patches that the encoder leaves open.
     pub fn decode(&self, encoded: &EncodedStages, masks: &[Mask]) -> Result<Tensor<2>, ModelError> {
-        let [rows, columns] = common_grid(masks)?;
+        let [rows, columns] = encoded.patch_grid(masks)?;
         let last = STAGES - 1;
         let projected = self.proj.forward_patches(encoded.rows(last));
         let patches = encoded.fill(last, projected, self.mask_token.as_ref().map(Param::val))?;
@@ -227,14 +227,7 @@ impl Fcmae {
     fn check_masks(&self, images: &Tensor<4>, masks: &[Mask]) -> Result<(), ModelError> {
         let [count, _, height, width] = images.dims();
         let PatchGrid { rows, columns } = PatchGrid::of_image(&self.config.encoder, height, width)?;
-        if masks.len() != count {
-            return Err(ModelError::MaskCount { images: count, masks: masks.len() });
-        }
-        let [found_rows, found_columns] = common_grid(masks)?;
-        if [rows, columns] != [found_rows, found_columns] {
-            return Err(ModelError::MaskGrid { rows, columns, found_rows, found_columns });
-        }
-        Ok(())
+        check_masks(masks, count, [rows, columns])
     }
 }
 

@@ -46,7 +46,7 @@ impl Backbone {
         self.check_channels(&images)?;
         let [count, _, height, width] = images.dims();
         let pyramid = SitePyramid::dense(config, count, height, width, &images.device())?;
-        let mut rows = self.forward_stem(images, pyramid.stage(0));
+        let mut rows = self.stem.forward(images, pyramid.stage(0))?;
         for (stage, blocks) in self.stages.iter().enumerate() {
             if stage > 0 {
                 rows = self.downsampling[stage - 1].forward(rows, pyramid.children(stage));

@@ -120,7 +120,8 @@ impl Convolution {
 }
 
 /// The parameters of Global Response Normalization in the release's shape, with which it starts as the
-/// identity.
+/// identity. It is computed within the block ([`crate::ops::block`]): on the CPU by [`convnext_kernels::block_forward`], elsewhere
+/// in `ops/response_reference.rs`.
 #[derive(Module, Debug)]
 pub struct Grn {
     /// Scale of the normalised response, `[1, 1, 1, 4C]`.
@@ -129,7 +130,7 @@ pub struct Grn {
     pub beta: Param<Tensor<4>>,
 }
 
-/// GELU with erf and its exact gradient: Burn's own is exact on the CPU only (see `ops/reference.rs`).
+/// GELU with erf and its exact gradient: Burn's own is exact on the CPU only (see `ops/block_reference.rs`).
 pub(crate) fn exact_gelu<const D: usize>(values: Tensor<D>) -> Tensor<D> {
     let erf = (values.clone() / SQRT_2).erf();
     values * 0.5 * (erf + 1.0)

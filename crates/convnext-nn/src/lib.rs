@@ -52,11 +52,12 @@ mod resize;
 mod shared_batch;
 mod site_map;
 mod state;
+mod stem;
 mod transposed_conv2d;
 mod values;
 mod visits;
 
-pub use backbone::{Backbone, Downsampling, Stem};
+pub use backbone::{Backbone, Downsampling};
 pub use batch_norm::{BatchNorm, BatchStatistics, NormStatistics};
 pub use block::Block;
 pub use block_layer::BlockLayer;
@@ -86,7 +87,7 @@ pub use ops::reference::BATCH_NORM_EPSILON;
 pub use ops::roi_align_plan::{Region, RoiSampling};
 pub use ops::saved_bytes::peak_activation_bytes;
 pub use parameters::Scope;
-pub use patches::{PatchStatistics, images_to_patches, patches_to_images};
+pub use patches::{images_to_patches, patches_to_images};
 pub use regions::roi_align;
 pub use resize::{
     adaptive_average_pool, add_resized, add_resized_nearest, resize_bilinear, resize_nearest, subsample,
@@ -94,6 +95,7 @@ pub use resize::{
 pub use shared_batch::SharedBatch;
 pub use site_map::{SiteMap, SitePyramid};
 pub use state::ModelState;
+pub use stem::Stem;
 pub use transposed_conv2d::TransposedConv2d;
 pub use values::tensor_values;
 pub use visits::{ParameterView, for_each_parameter, replace_parameters, tensor_shapes};

@@ -5,8 +5,7 @@
 
 use burn::prelude::*;
 
-/// Added to the variance of a patch.
-const EPSILON: f64 = 1e-6;
+use crate::ops::reference::EPSILON;
 
 /// Cuts images into patches, row by row.
 ///
@@ -40,9 +39,8 @@ pub fn patches_to_images(patches: Tensor<2>, grid: [usize; 2], patch: usize) -> 
     ])
 }
 
-/// Mean and standard deviation of each patch, to normalise targets and to invert that.
-#[derive(Debug, Clone)]
-pub struct PatchStatistics {
+/// Mean and standard deviation of each patch, to invert the normalisation of targets.
+pub(crate) struct PatchStatistics {
     /// `[rows, 1]`.
     mean: Tensor<2>,
     /// Root of (unbiased variance + 1e-6), `[rows, 1]`.
@@ -51,7 +49,7 @@ pub struct PatchStatistics {
 
 impl PatchStatistics {
     /// The statistics of each row of `patches`, `[rows, V]`.
-    pub fn of(patches: Tensor<2>) -> Self {
+    pub(crate) fn of(patches: Tensor<2>) -> Self {
         let values = patches.dims()[1];
         let mean = patches.clone().mean_dim(1);
         let squares = (patches - mean.clone()).square().sum_dim(1);
@@ -59,13 +57,8 @@ impl PatchStatistics {
         Self { mean, deviation }
     }
 
-    /// Pixels to normalised values, `[rows, V]`.
-    pub fn normalize(&self, patches: Tensor<2>) -> Tensor<2> {
-        (patches - self.mean.clone()) / self.deviation.clone()
-    }
-
     /// Normalised values to pixels, `[rows, V]`.
-    pub fn restore(&self, values: Tensor<2>) -> Tensor<2> {
-        values * self.deviation.clone() + self.mean.clone()
+    pub(crate) fn restore(self, values: Tensor<2>) -> Tensor<2> {
+        values * self.deviation + self.mean
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use burn::prelude::*;
+use burn::tensor::DType;
 use convnext_core::{ConfigError, Mask, ModelConfig, STAGES};
 use convnext_kernels::Sites;
 
@@ -59,7 +60,8 @@ impl SitePyramid {
     /// All sites of `images` images of `height` x `width` pixels.
     ///
     /// # Errors
-    /// [`ConfigError::ImageTooSmall`] when the last stage would have no site.
+    /// [`ModelError::Config`] when the last stage would have no site, or the configuration itself is not sound;
+    /// [`ModelError::Sites`] without an image.
     pub fn dense(
         config: &ModelConfig,
         images: usize,
@@ -123,9 +125,46 @@ pub(crate) fn common_grid(masks: &[Mask]) -> Result<[usize; 2], ModelError> {
     }
 }
 
-/// Uploads indices to a device.
+/// Checks that there is one mask for each of so many images, with so many rows and columns of patches.
+///
+/// # Errors
+/// [`ModelError::MaskCount`], [`ModelError::MaskGrid`], and [`ModelError::Config`] when the masks' grids differ.
+pub(crate) fn check_masks(
+    masks: &[Mask],
+    images: usize,
+    [rows, columns]: [usize; 2],
+) -> Result<(), ModelError> {
+    if masks.len() != images {
+        return Err(ModelError::MaskCount { images, masks: masks.len() });
+    }
+    let [found_rows, found_columns] = common_grid(masks)?;
+    if [rows, columns] == [found_rows, found_columns] {
+        return Ok(());
+    }
+    Err(ModelError::MaskGrid { rows, columns, found_rows, found_columns })
+}
+
+/// Uploads indices to a device, as i64 where one is too large for i32, as in batches of billions of sites.
 pub(crate) fn index_tensor(indices: &[usize], device: &Device) -> Tensor<1, Int> {
-    let values: Vec<i32> = indices.iter().map(|&index| index as i32).collect();
-    let count = values.len();
-    Tensor::from_data(TensorData::new(values, [count]), device)
+    let count = indices.len();
+    if indices.iter().all(|&index| index <= i32::MAX as usize) {
+        let values: Vec<i32> = indices.iter().map(|&index| index as i32).collect();
+        return Tensor::from_data(TensorData::new(values, [count]), device);
+    }
+    let values: Vec<i64> = indices.iter().map(|&index| index as i64).collect();
+    Tensor::from_data(TensorData::new(values, [count]), (device, DType::I64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_above_two_billions_does_not_wrap() {
+        for last in [5, i32::MAX as usize, 1 << 31, (1 << 40) + 3] {
+            let data = index_tensor(&[0, last], &Device::flex()).into_data();
+            let found: Vec<i64> = data.convert::<i64>().try_into_vec().unwrap();
+            assert_eq!(found, [0, last as i64]);
+        }
+    }
 }

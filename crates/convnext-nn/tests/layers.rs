@@ -262,6 +262,21 @@ fn batch_norms_are_those_of_pytorch() {
     }
 }
 
+/// A branch may start with a weight and a bias of 0, and is to learn all the same.
+#[test]
+fn a_batch_norm_without_relu_that_puts_out_zeros_has_gradients() {
+    let layer = BatchNorm::new(1, &Scope::root(Seed(0), &device()).at("bn"));
+    let layer =
+        replace_parameters(layer, |view| (!view.is_state).then(|| Tensor::zeros([1], &view.device.inner())));
+    let maps = FeatureMaps::from(leaf(vec![1.0, 3.0], [2, 1, 1, 1]));
+    let (output, _) = layer.forward_training_plain(&maps).unwrap();
+    let gradients = output.rows.narrow(0, 1, 1).sum().backward();
+    for parameter in [&layer.weight, &layer.bias] {
+        let found = tensor_values(parameter.val().grad(&gradients).unwrap());
+        assert!((found[0] - 1.0).abs() < 1e-4, "{found:?}");
+    }
+}
+
 #[test]
 fn batch_norm_refuses_to_train_on_one_value() {
     let layer = BatchNorm::new(2, &Scope::root(Seed(0), &device()).at("bn"));

@@ -8,7 +8,7 @@ pub fn batch_of_ranks(ranks: &Ranks) -> SharedBatch {
     let ranks = ranks.clone();
     SharedBatch::new(move |values| {
         let mut all = vec![0.0; values.len() * ranks.size()];
-        ranks.all_gather(values, &mut all);
+        ranks.all_gather_values(values, &mut all);
         let mut parts = all.chunks_exact(values.len());
         if let Some(first) = parts.next() {
             values.copy_from_slice(first);

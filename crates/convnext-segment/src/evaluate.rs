@@ -50,7 +50,7 @@ pub fn evaluate_segmentation(
         Ok::<(), TrainError>(())
     })?;
     let mut counts = ConfusionMatrix::new(network.0.config().classes);
-    for of_rank in loader.ranks().gather(Ok::<_, TrainError>(own_counts))? {
+    for of_rank in loader.ranks().all_gather(Ok::<_, TrainError>(own_counts))? {
         counts.merge(&of_rank);
     }
     let pictures = own_pictures.of_all_ranks(&shown, loader.ranks())?;

@@ -38,7 +38,8 @@ const MAX_BATCH: usize = 4096;
 /// Memory of the program before it has read an image, with what its allocator keeps at hand, in bytes.
 const PROGRAM: u64 = 150 << 20;
 
-/// An estimate of the memory that a training needs.
+/// An estimate of the memory that a training needs on up to about 32 threads. Each further thread adds buffers of its own, about
+/// 3.5 MiB, that are not counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryEstimate {
     /// In bytes.

@@ -65,9 +65,7 @@ fn check_some(
         parts.judge(&how, &parts.look(&all, &how, &AtomicBool::new(false))?)?;
         return Ok(None);
     }
-    /// No epoch of a training.
-    const NO_EPOCH: u64 = u64::MAX - 1;
-    let mut random = how.seed.stream(Purpose::Order, NO_EPOCH, 0);
+    let mut random = how.seed.stream(Purpose::HeaderSample, 0, 0);
     let mut chosen = rand::seq::index::sample(&mut random, total, first).into_vec();
     chosen.sort_unstable();
     let found = parts.look(&chosen, &how, &AtomicBool::new(false))?;

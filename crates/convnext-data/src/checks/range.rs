@@ -217,9 +217,7 @@ fn warn_of_few_levels(range: &ValueRange, look: &Look) {
 fn look(images: &Dataset, channels: usize, seed: Seed, threads: usize, measures_eight: bool) -> Look {
     let mut chosen: Vec<usize> = (0..images.len()).collect();
     if chosen.len() > LOOKED_AT {
-        /// No epoch of a training.
-        const NO_EPOCH: u64 = u64::MAX - 1;
-        let mut random = seed.stream(Purpose::Order, NO_EPOCH, 0);
+        let mut random = seed.stream(Purpose::RangeSample, 0, 0);
         let (some, _) = chosen.partial_shuffle(&mut random, LOOKED_AT);
         chosen = some.to_vec();
     }

@@ -215,10 +215,8 @@ impl Dataset {
     /// The same images in an order that the seed decides: for [`crate::pack()`], because an epoch shuffles images
     /// of shards among their neighbours only.
     pub fn shuffled(&self, seed: Seed) -> Self {
-        /// No epoch of a training.
-        const NO_EPOCH: u64 = u64::MAX;
         let mut samples = self.samples.to_vec();
-        samples.shuffle(&mut seed.stream(Purpose::Order, NO_EPOCH, 0));
+        samples.shuffle(&mut seed.stream(Purpose::PackOrder, 0, 0));
         Self { samples: samples.into(), ..self.clone() }
     }
 

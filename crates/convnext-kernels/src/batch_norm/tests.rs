@@ -15,7 +15,9 @@ fn check(what: &str, found: &[f32], expected: &[f64]) {
 /// Rows whose mean is far from 0, several row blocks, and channels that do not divide the registers.
 #[test]
 fn forward_and_every_gradient_match_the_reference() {
-    for (count, channels) in [(1, 1), (7, 5), (3000, 33), (700, 128)] {
+    for (count, channels, has_relu) in
+        [(1, 1, true), (7, 5, true), (7, 5, false), (3000, 33, true), (700, 128, true), (700, 128, false)]
+    {
         let rows: Vec<f32> = (noise(count * channels, 1).iter().enumerate())
             .map(|(place, value)| value + (place % channels) as f32)
             .collect();
@@ -33,37 +35,53 @@ fn forward_and_every_gradient_match_the_reference() {
             let inverse = 1.0 / (variance + EPSILON).sqrt();
             let (w, b) = (f64::from(weight[channel]), f64::from(bias[channel]));
             let normal: Vec<f64> = x.iter().map(|x| (x - mean) * inverse).collect();
+            let is_active = |x: f64| !has_relu || x * w + b > 0.0;
             let d: Vec<f64> =
-                d.iter().zip(&normal).map(|(d, x)| if x * w + b > 0.0 { *d } else { 0.0 }).collect();
+                d.iter().zip(&normal).map(|(d, x)| if is_active(*x) { *d } else { 0.0 }).collect();
             let dbias = d.iter().sum::<f64>();
             let dweight = d.iter().zip(&normal).map(|(d, x)| d * x).sum::<f64>();
             for row in 0..count {
                 let place = row * channels + channel;
-                expected[0][place] = (normal[row] * w + b).max(0.0);
+                expected[0][place] = if is_active(normal[row]) { normal[row] * w + b } else { 0.0 };
                 expected[1][place] = w * inverse * (d[row] - (dbias + normal[row] * dweight) / count as f64);
             }
             for (values, value) in of_channels.iter_mut().zip([mean, variance, dweight, dbias]) {
                 values[channel] = value;
             }
         }
-        let weights = BatchNormWeights { weight: &weight, bias: &bias };
-        let (out, statistics) = batch_norm_relu_forward(&rows, &weights);
+        let layer = BatchNormLayer { weight: &weight, bias: &bias, has_relu };
+        let (out, statistics) = batch_norm_forward(&rows, &layer);
         check("out", &out, &expected[0]);
         check("mean", &statistics.mean, &of_channels[0]);
         check("variance", &statistics.variance, &of_channels[1]);
-        let (drows, [dweight, dbias]) = batch_norm_relu_backward(&rows, &weights, &statistics, &dout);
+        let (drows, [dweight, dbias]) = batch_norm_backward(&rows, &layer, &statistics, &dout);
         check("rows", &drows, &expected[1]);
         check("weight", &dweight, &of_channels[2]);
         check("bias", &dbias, &of_channels[3]);
     }
 }
 
+/// A branch may start with a weight and a bias of 0, and is to learn all the same.
+#[test]
+fn without_relu_a_value_of_exactly_zero_has_a_gradient() {
+    let layer = BatchNormLayer { weight: &[0.0], bias: &[0.0], has_relu: false };
+    let rows = [1.0, 3.0];
+    let (out, statistics) = batch_norm_forward(&rows, &layer);
+    assert_eq!(*out, [0.0; 2]);
+    let (_, [dweight, dbias]) = batch_norm_backward(&rows, &layer, &statistics, &[0.25, 1.0]);
+    assert_eq!(dbias, [1.25]);
+    assert!((dweight[0] - 0.75).abs() < 1e-4, "{dweight:?}");
+    let with_relu = BatchNormLayer { has_relu: true, ..layer };
+    let (_, gradients) = batch_norm_backward(&rows, &with_relu, &statistics, &[0.25, 1.0]);
+    assert_eq!(gradients, [[0.0], [0.0]]);
+}
+
 /// A sum of squares would lose every digit here.
 #[test]
 fn a_large_mean_does_not_hide_the_variance() {
     let rows: Vec<f32> = noise(5000, 1).iter().map(|value| 10_000.0 + value).collect();
-    let weights = BatchNormWeights { weight: &[1.0], bias: &[0.0] };
-    let (_, statistics) = batch_norm_relu_forward(&rows, &weights);
+    let layer = BatchNormLayer { weight: &[1.0], bias: &[0.0], has_relu: true };
+    let (_, statistics) = batch_norm_forward(&rows, &layer);
     let mean = rows.iter().map(|x| f64::from(*x)).sum::<f64>() / 5000.0;
     let variance = rows.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / 5000.0;
     assert!((f64::from(statistics.variance[0]) / variance - 1.0).abs() < 1e-4, "{statistics:?}, {variance}");
@@ -72,12 +90,12 @@ fn a_large_mean_does_not_hide_the_variance() {
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
     let (rows, dout) = (noise(5000 * 24, 1), noise(5000 * 24, 2));
-    let weights = BatchNormWeights { weight: &rows[..24], bias: &rows[24..48] };
+    let layer = BatchNormLayer { weight: &rows[..24], bias: &rows[24..48], has_relu: true };
     let run = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let (out, statistics) = batch_norm_relu_forward(&rows, &weights);
-            let gradients = batch_norm_relu_backward(&rows, &weights, &statistics, &dout);
+            let (out, statistics) = batch_norm_forward(&rows, &layer);
+            let gradients = batch_norm_backward(&rows, &layer, &statistics, &dout);
             (out, statistics, gradients)
         })
     };

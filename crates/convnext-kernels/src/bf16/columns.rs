@@ -10,12 +10,9 @@ use crate::bf16::bf16x2::{Bf16x2, WithBf16x2, unpack};
 use crate::bf16::implementation::Bf16;
 use crate::buffer::Buffer;
 use crate::lanes::{load_bf16x2, store_bf16x2};
-use crate::parallel;
+use crate::parallel::{self, TASK_ROWS};
 use crate::profile::{Kernel, timed};
 use crate::registers::{INTERLEAVE, bf16x2_count, load_halves, registers, store_halves};
-
-/// Rows of a task.
-const TASK_ROWS: usize = 256;
 
 /// The low and the high column of a lane; the high one may be out of range.
 pub(crate) fn columns_of(bf16x2: usize, columns: usize) -> [usize; 2] {

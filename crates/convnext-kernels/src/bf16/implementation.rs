@@ -8,7 +8,7 @@ use crate::bf16::bf16x2::WithBf16x2;
 use crate::bf16::emulated::Emulate;
 #[cfg(target_arch = "x86_64")]
 use crate::bf16::native::Native;
-use crate::isa::{ISA_VARIABLE, isa, isa_in_use};
+use crate::isa::{AVX512_BF16, Wish, isa, isa_in_use};
 
 /// The implementation of bf16x2 lanes, see [`crate::bf16::bf16x2::Bf16x2`].
 #[derive(Debug, Clone, Copy)]
@@ -32,22 +32,37 @@ impl Bf16 {
 /// The implementation of this process.
 pub(crate) fn bf16() -> Bf16 {
     static CHOSEN: OnceLock<Bf16> = OnceLock::new();
-    *CHOSEN.get_or_init(|| {
-        // A forced lower instruction set excludes this one.
-        let wanted = std::env::var(ISA_VARIABLE).unwrap_or_default();
-        let found = native().filter(|_| wanted.is_empty() || wanted == NATIVE);
-        found.unwrap_or(Bf16::Emulated(isa()))
-    })
+    *CHOSEN.get_or_init(|| native_unless_forbidden(Wish::of_process()).unwrap_or(Bf16::Emulated(isa())))
 }
 
-const NATIVE: &str = "avx512bf16";
+/// The instruction, unless a lower set is forced, which excludes it.
+fn native_unless_forbidden(wish: Wish) -> Option<Bf16> {
+    match wish {
+        Wish::Level(_) => None,
+        Wish::Best | Wish::Bf16 | Wish::Absent => native(),
+    }
+}
+
+/// `true` if this process runs on the instructions that [`crate::ISA_VARIABLE`] asks for, or it asks for none. Otherwise the best
+/// of this CPU are used.
+pub fn has_wanted_instructions() -> bool {
+    is_met(Wish::of_process())
+}
+
+fn is_met(wish: Wish) -> bool {
+    match wish {
+        Wish::Best | Wish::Level(_) => true,
+        Wish::Bf16 => native().is_some(),
+        Wish::Absent => false,
+    }
+}
 
 /// Name of the bf16 implementation of this process: `avx512bf16`, or `emulated` and the instruction set.
 pub fn bf16_in_use() -> String {
     match bf16() {
         Bf16::Emulated(_) => format!("emulated on {}", isa_in_use()),
         #[cfg(target_arch = "x86_64")]
-        Bf16::Native(_) => NATIVE.to_owned(),
+        Bf16::Native(_) => AVX512_BF16.to_owned(),
     }
 }
 
@@ -55,7 +70,7 @@ pub fn bf16_in_use() -> String {
 #[cfg(test)]
 pub(crate) fn bf16_isa_levels() -> Vec<(&'static str, Bf16)> {
     let emulated = crate::isa::isa_levels().into_iter().map(|(name, arch)| (name, Bf16::Emulated(arch)));
-    emulated.chain(native().map(|found| (NATIVE, found))).collect()
+    emulated.chain(native().map(|found| (AVX512_BF16, found))).collect()
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -103,6 +118,19 @@ mod tests {
                 store(simd, self.sums, at, ops.multiply_add(packed, packed, simd.splat_f32s(0.5)));
             }
         }
+    }
+
+    #[test]
+    fn a_misspelt_instruction_set_does_not_turn_bf16_off() {
+        let is_native = |value: &str| native_unless_forbidden(Wish::of(value)).is_some();
+        for value in ["", "avx512bf16", "avx512bf61", "mmx"] {
+            assert_eq!(is_native(value), native().is_some(), "{value}");
+        }
+        for (name, _) in crate::isa::isa_levels() {
+            assert!(!is_native(name) && is_met(Wish::of(name)), "{name}");
+        }
+        assert!(is_met(Wish::of("")) && !is_met(Wish::of("avx512bf61")));
+        assert_eq!(is_met(Wish::of("avx512bf16")), native().is_some());
     }
 
     #[test]

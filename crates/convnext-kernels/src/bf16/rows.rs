@@ -10,11 +10,8 @@ use crate::bf16::bf16x2::{Bf16x2, WithBf16x2};
 use crate::bf16::implementation::Bf16;
 use crate::buffer::Buffer;
 use crate::lanes::{load, store_bf16x2};
-use crate::parallel;
+use crate::parallel::{self, TASK_ROWS};
 use crate::profile::{Kernel, timed};
-
-/// Rows of a task; even, so that it has whole row pairs.
-const TASK_ROWS: usize = 256;
 
 /// bf16x2 lanes of a row pair, with the padding.
 pub(crate) fn padded(columns: usize) -> usize {

@@ -10,11 +10,8 @@ use crate::convolution::taps::{TAPS, TapRows, sites, steps};
 use crate::convolution::weights::taps_last;
 use crate::dense_maps::DenseMaps;
 use crate::packed::Matrix;
-use crate::parallel;
+use crate::parallel::{self, TASK_ROWS};
 use crate::profile::{Kernel, timed};
-
-/// Rows of a task.
-const TASK_ROWS: usize = 256;
 
 /// Output channels of a task.
 const TASK_OUTPUTS: usize = 16;

@@ -1,4 +1,4 @@
-//! Batch norm with the statistics of the batch, and ReLU, as one operation: on the backend's kernels
+//! Batch norm with the statistics of the batch, and ReLU or none, as one operation: on the backend's kernels
 //! ([`BackendKernels::BatchNorm`]) where these support it, and on the reference implementation elsewhere.
 //!
 //! Notation: R rows, C channels.
@@ -19,12 +19,13 @@ use crate::ops::reference_kernels::Reference;
 /// The forward of a batch norm in training, for every backend.
 #[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")), Autodiff)]
 pub trait BatchNormBackend: Backend {
-    /// Rows `[R, C]`, normalised, scaled, shifted and cut off below 0; then mean and biased variance, each `[C]`, which
-    /// track no gradient.
+    /// Rows `[R, C]`, normalised, scaled, shifted and with ReLU cut off below 0; then mean and biased variance, each `[C]`,
+    /// which track no gradient.
     fn normalize_batch(
         rows: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        has_relu: bool,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 }
 
@@ -38,12 +39,13 @@ impl<B: BackendKernels> BatchNormBackend for B {
         rows: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        has_relu: bool,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let (output, [mean, variance]) =
             if is_supported::<B>([&rows, &weight, &bias].map(TensorMetadata::dtype)) {
-                B::BatchNorm::forward(rows, weight, bias)
+                B::BatchNorm::forward(rows, weight, bias, has_relu)
             } else {
-                <Reference as BatchNormKernels<B>>::forward(rows, weight, bias)
+                <Reference as BatchNormKernels<B>>::forward(rows, weight, bias, has_relu)
             };
         (output, mean, variance)
     }
@@ -61,6 +63,7 @@ struct SavedBatchNorm<B: Backend> {
     parameters: [FloatTensor<B>; 2],
     /// Mean and biased variance.
     statistics: [FloatTensor<B>; 2],
+    has_relu: bool,
 }
 
 impl<B: Backend, K: BatchNormKernels<B>> Backward<B, 3> for BatchNormNode<K> {
@@ -68,8 +71,8 @@ impl<B: Backend, K: BatchNormKernels<B>> Backward<B, 3> for BatchNormNode<K> {
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let output_gradient = grads.consume::<B>(&ops.node);
-        let SavedBatchNorm { rows, parameters, statistics } = ops.state;
-        let gradients = K::backward(rows, parameters, statistics, output_gradient);
+        let SavedBatchNorm { rows, parameters, statistics, has_relu } = ops.state;
+        let gradients = K::backward(rows, parameters, statistics, output_gradient, has_relu);
         let parents = ops.parents.map(|parent| parent.map(|node| node.id));
         register::<B, 3>(grads, parents, gradients.map(Some));
     }
@@ -80,12 +83,13 @@ impl<B: BackendKernels, C: CheckpointStrategy> BatchNormBackend for Autodiff<B, 
         rows: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        has_relu: bool,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let inputs = [rows, weight, bias];
         let [output, mean, variance] = if is_supported::<B>(inputs.each_ref().map(TensorMetadata::dtype)) {
-            record::<B, C, B::BatchNorm>(inputs)
+            record::<B, C, B::BatchNorm>(inputs, has_relu)
         } else {
-            record::<B, C, Reference>(inputs)
+            record::<B, C, Reference>(inputs, has_relu)
         };
         (output, mean, variance)
     }
@@ -95,15 +99,16 @@ impl<B: BackendKernels, C: CheckpointStrategy> BatchNormBackend for Autodiff<B, 
 /// gradient.
 fn record<B: Backend, C: CheckpointStrategy, K: BatchNormKernels<B>>(
     inputs: [FloatTensor<Autodiff<B, C>>; 3],
+    has_relu: bool,
 ) -> [FloatTensor<Autodiff<B, C>>; 3] {
     let [(rows, of_rows), (weight, of_weight), (bias, of_bias)] =
         inputs.map(FloatTensor::<Autodiff<B, C>>::into_parts);
-    let (output, [mean, variance]) = K::forward(rows.clone(), weight.clone(), bias.clone());
+    let (output, [mean, variance]) = K::forward(rows.clone(), weight.clone(), bias.clone(), has_relu);
     let node = BatchNormNode::<K>(PhantomData).prepare::<C>([of_rows, of_weight, of_bias]);
     let output = match node.compute_bound().stateful() {
         OpsKind::Tracked(node) => {
             let (parameters, statistics) = ([weight, bias], [mean.clone(), variance.clone()]);
-            node.finish(SavedBatchNorm { rows, parameters, statistics }, output)
+            node.finish(SavedBatchNorm { rows, parameters, statistics, has_relu }, output)
         }
         OpsKind::UnTracked(node) => node.finish(output),
     };
@@ -111,18 +116,19 @@ fn record<B: Backend, C: CheckpointStrategy, K: BatchNormKernels<B>>(
     [output, mean, variance]
 }
 
-/// Batch norm with the statistics of the batch, and ReLU, on the backend of its tensors: rows, mean and biased variance.
+/// Batch norm with the statistics of the batch, and ReLU or none, on the backend of its tensors: rows, mean and biased variance.
 ///
 /// # Shapes
 /// - rows, output: `[R, C]`
 /// - weight, bias, mean, variance: `[C]`
-pub(crate) fn batch_norm_relu(
+pub(crate) fn batch_norm(
     rows: Tensor<2>,
     weight: Tensor<1>,
     bias: Tensor<1>,
+    has_relu: bool,
 ) -> (Tensor<2>, Tensor<1>, Tensor<1>) {
     let [weight, bias] = [weight, bias].map(Tensor::into_dispatch);
     let (rows, mean, variance) =
-        <Dispatch as BatchNormBackend>::normalize_batch(rows.into_dispatch(), weight, bias);
+        <Dispatch as BatchNormBackend>::normalize_batch(rows.into_dispatch(), weight, bias, has_relu);
     (Tensor::from_dispatch(rows), Tensor::from_dispatch(mean), Tensor::from_dispatch(variance))
 }

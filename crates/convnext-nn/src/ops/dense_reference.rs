@@ -122,6 +122,7 @@ impl<B: Backend> BatchNormKernels<B> for Reference {
         rows: FloatTensor<B>,
         weight: FloatTensor<B>,
         bias: FloatTensor<B>,
+        has_relu: bool,
     ) -> (FloatTensor<B>, [FloatTensor<B>; 2]) {
         let (channels, row) = (Shape::new([rows.shape()[1]]), Shape::new([1, rows.shape()[1]]));
         let mean = B::float_mean_dim(rows.clone(), 0);
@@ -130,23 +131,29 @@ impl<B: Backend> BatchNormKernels<B> for Reference {
         let [mean, variance] = [mean, variance].map(|sums| B::float_reshape(sums, channels.clone()));
         let [normalised, _] = normalise::<B>(rows, mean.clone(), variance.clone());
         let [weight, bias] = [weight, bias].map(|values| B::float_reshape(values, row.clone()));
-        (B::relu(B::float_add(B::float_mul(normalised, weight), bias)), [mean, variance])
+        let output = B::float_add(B::float_mul(normalised, weight), bias);
+        (if has_relu { B::relu(output) } else { output }, [mean, variance])
     }
 
-    /// With `x` the normalised rows and `d` the output gradient where the output is above 0, over R rows:
+    /// With `x` the normalised rows and `d` the output gradient, with ReLU where the output is above 0 alone, over R rows:
     /// `drows = weight / deviation * (d - sum(d) / R - x * sum(d * x) / R)`.
     fn backward(
         rows: FloatTensor<B>,
         [weight, bias]: [FloatTensor<B>; 2],
         [mean, variance]: [FloatTensor<B>; 2],
         dout: FloatTensor<B>,
+        has_relu: bool,
     ) -> [FloatTensor<B>; 3] {
         let (count, channels, dtype) = (rows.shape()[0] as f64, rows.shape()[1], rows.dtype());
         let row = |values| B::float_reshape(values, Shape::new([1, channels]));
         let [x, inverse] = normalise::<B>(rows, mean, variance);
-        let output = B::float_add(B::float_mul(x.clone(), row(weight.clone())), row(bias));
-        let active = B::float_greater_elem(output, 0.0.into(), burn::tensor::BoolDType::Native);
-        let d = B::float_mul(dout, B::bool_into_float(active, dtype.into()));
+        let d = if has_relu {
+            let output = B::float_add(B::float_mul(x.clone(), row(weight.clone())), row(bias));
+            let active = B::float_greater_elem(output, 0.0.into(), burn::tensor::BoolDType::Native);
+            B::float_mul(dout, B::bool_into_float(active, dtype.into()))
+        } else {
+            dout
+        };
         let dbias = channel_sums::<B>(d.clone());
         let dweight = channel_sums::<B>(B::float_mul(d.clone(), x.clone()));
         let mean_of = |sums: &FloatTensor<B>| row(B::float_div_scalar(sums.clone(), count.into()));

@@ -17,23 +17,23 @@ pub(crate) fn slice(tensor: &FlexTensor) -> &[f32] {
     tensor.as_slice().unwrap_or_else(|| unreachable!("kernels support f32 only"))
 }
 
-/// A tensor's memory, equal to that of its clones until one of them is written to: tensors copy on write, and
-/// this shares it.
+/// A tensor's memory and how it is read, equal to that of its clones until one of them is written to: tensors copy on write,
+/// and this shares it. A transposed view has the same memory, but other values at a place.
 pub(crate) struct Memory {
     bytes: Arc<Bytes>,
-    start: usize,
+    layout: Layout,
 }
 
 impl Memory {
     /// The memory of this tensor.
     pub(crate) fn of(tensor: &FlexTensor) -> Self {
-        Self { bytes: tensor.data_arc(), start: tensor.layout().start_offset() }
+        Self { bytes: tensor.data_arc(), layout: tensor.layout().clone() }
     }
 }
 
 impl PartialEq for Memory {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.bytes, &other.bytes) && self.start == other.start
+        Arc::ptr_eq(&self.bytes, &other.bytes) && self.layout == other.layout
     }
 }
 

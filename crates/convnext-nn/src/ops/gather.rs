@@ -1,4 +1,4 @@
-//! Rows selected by index (PyTorch's `index_select` on dimension 0).
+//! Rows selected by index: PyTorch's `index_select` on dimension 0, and not its `gather`, which has an index for each value.
 //!
 //! Notation: R source rows, P indices, C values of a row.
 
@@ -14,7 +14,7 @@ use crate::ops::flex_slices::{as_indices, buffer_tensor, contiguous};
 use crate::ops::graph::register;
 use crate::ops::reference::scatter_add;
 
-/// The forward of a gather, for every backend.
+/// The forward of a gather of rows, for every backend.
 #[backend_extension(Flex, Cube: cfg(any(feature = "wgpu", feature = "cuda")), Autodiff)]
 pub trait GatherBackend: Backend {
     /// The rows of `[R, C]` with these indices: `[P, C]`.
@@ -96,7 +96,12 @@ impl<B: DifferentiableGather, C: CheckpointStrategy> GatherBackend for Autodiff<
     }
 }
 
-/// Rows selected by index, on the backend of its tensors.
+/// Rows selected by index, on the backend of its tensors: PyTorch's `index_select` on dimension 0.
+///
+/// # Shapes
+/// - rows: `[R, C]`
+/// - indices: `[P]`
+/// - output: `[P, C]`
 pub(crate) fn gather(rows: Tensor<2>, indices: Tensor<1, Int>) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::gather_rows(rows.into_dispatch(), indices.into_dispatch()))
 }

@@ -157,8 +157,8 @@ pub trait ConvolutionKernels<B: Backend>: Debug + Send + 'static {
     ) -> ConvolutionGradients<B>;
 }
 
-/// Kernels of batch norm with the statistics of the batch, followed by ReLU:
-/// `max(0, (rows - mean) / sqrt(variance + 1e-5) * weight + bias)`.
+/// Kernels of batch norm with the statistics of the batch, `(rows - mean) / sqrt(variance + 1e-5) * weight + bias`, and of its
+/// ReLU if there is one.
 ///
 /// Sums over rows have an order that depends on shapes alone. `forward` and `backward` may assume that `supports`
 /// was true.
@@ -175,6 +175,7 @@ pub trait BatchNormKernels<B: Backend>: Debug + Send + 'static {
         rows: FloatTensor<B>,
         weight: FloatTensor<B>,
         bias: FloatTensor<B>,
+        has_relu: bool,
     ) -> (FloatTensor<B>, [FloatTensor<B>; 2]);
 
     /// The gradients of rows, weight and bias. Parameters are weight and bias, statistics mean and biased
@@ -184,6 +185,7 @@ pub trait BatchNormKernels<B: Backend>: Debug + Send + 'static {
         parameters: [FloatTensor<B>; 2],
         statistics: [FloatTensor<B>; 2],
         output_gradient: FloatTensor<B>,
+        has_relu: bool,
     ) -> [FloatTensor<B>; 3];
 }
 

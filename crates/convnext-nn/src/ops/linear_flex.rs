@@ -111,4 +111,18 @@ mod tests {
         assert!(values_close(&drows.unwrap(), &expected_drows.unwrap()));
         assert!(rest.iter().zip(&expected_rest).all(|(a, b)| values_close(a, b)));
     }
+
+    #[test]
+    fn a_transposed_view_of_a_packed_weight_is_packed_for_itself() {
+        let make = |rows: usize| {
+            tensor((0..rows * 3).map(|i| (i as f32 * 0.7).sin()).collect(), Shape::new([rows, 3]))
+        };
+        let (rows, weight, bias) = (make(5), make(3), tensor(vec![0.5, -1.0, 2.0], Shape::new([3])));
+        let plan = LinearPlan::default();
+        for weight in [weight.clone(), weight.transpose(0, 1), weight] {
+            let found = FlexLinear::forward(rows.clone(), weight.clone(), bias.clone(), &plan);
+            let expected = linear_reference::<Flex>(rows.clone(), weight, bias.clone());
+            assert!(values_close(&found, &expected));
+        }
+    }
 }

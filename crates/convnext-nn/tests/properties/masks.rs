@@ -78,6 +78,26 @@ fn with_nothing_removed_the_rows_equal_the_plain_network() {
 }
 
 #[test]
+fn sites_of_other_images_are_refused_and_spoil_no_later_batch() {
+    let device = test_device();
+    let model = ruled(ConvNext::new(&micro("micro", 1), Seed(0), &device).unwrap());
+    let pixels = images([2, 3, 16, 24], &device);
+    let forward = |sites: &SitePyramid| model.backbone.forward(pixels.clone(), sites, &DropPath::none());
+    let dense = |count, [height, width]: [usize; 2]| {
+        SitePyramid::dense(model.config(), count, height, width, &device).unwrap()
+    };
+    let kept = SitePyramid::masked(&masks(PatchGrid { rows: 3, columns: 3 }, 2), &device).unwrap();
+    for other in [dense(1, [16, 24]), dense(2, [24, 16]), dense(3, [16, 24]), kept] {
+        let error = forward(&other).unwrap_err().to_string();
+        assert!(error.contains("the images are 2 with 16x24 each"), "{error}");
+    }
+    let [found, ..] = forward(&dense(2, [16, 24])).unwrap();
+    let [expected, ..] = model.features(pixels.clone(), &DropPath::none()).unwrap();
+    let expected = tensor_values(expected.permute([0, 2, 3, 1]));
+    assert_close("the first stage", &tensor_values(found), &expected, 1e-6);
+}
+
+#[test]
 fn all_patches_kept_as_tiles_equals_one_dense_tile() {
     let device = test_device();
     let model = ruled(ConvNext::new(&micro("micro", 1), Seed(0), &device).unwrap());

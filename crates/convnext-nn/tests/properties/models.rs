@@ -4,9 +4,7 @@ use burn::prelude::*;
 use convnext_core::{
     EncoderKind, FcmaeConfig, FcmaeObjective, Mask, ModelConfig, PatchGrid, Seed, find_model,
 };
-use convnext_nn::{
-    ConvNext, DropPath, Fcmae, PatchStatistics, images_to_patches, tensor_shapes, tensor_values,
-};
+use convnext_nn::{ConvNext, DropPath, Fcmae, images_to_patches, tensor_shapes, tensor_values};
 
 use crate::common::device::test_device;
 use crate::common::{assert_close, relative_error};
@@ -37,8 +35,8 @@ fn a_perfect_prediction_gives_the_image_back() {
             .collect();
         let removed = Tensor::<1, Int>::from_ints(removed.as_slice(), &device);
         let truth = images_to_patches(pixels.clone(), 8).select(0, removed);
-        let perfect =
-            if normalize_target { PatchStatistics::of(truth.clone()).normalize(truth) } else { truth };
+        let (variance, mean) = truth.clone().var_mean(1);
+        let perfect = if normalize_target { (truth - mean) / (variance + 1e-6).sqrt() } else { truth };
         let back = model.reconstruct(pixels.clone(), &masks, perfect.clone(), objective).unwrap();
         assert_close("image", &tensor_values(back), &tensor_values(pixels.clone()), 1e-6);
         let wrong = model.reconstruct(pixels.clone(), &masks, perfect + 1.0, objective).unwrap();
@@ -107,4 +105,28 @@ fn inputs_that_do_not_fit_are_refused() {
     assert!(encode(&masks(PatchGrid { rows: 2, columns: 3 }, 2)).contains("the images 3x3"));
     let unequal = [Mask::from_kept(grid, vec![0]).unwrap(), Mask::from_kept(grid, vec![0, 1]).unwrap()];
     assert!(encode(&unequal).contains("image 1 keeps 2 tiles"));
+}
+
+#[test]
+fn masks_of_other_images_are_not_decoded() {
+    let device = test_device();
+    let pixels = images([2, 3, 24, 24], &device);
+    let own = masks(PatchGrid { rows: 3, columns: 3 }, 2);
+    let swapped = [own[1].clone(), own[0].clone()];
+    assert_ne!(own, swapped);
+    for kind in [EncoderKind::Sparse, EncoderKind::MaskedDense, EncoderKind::Leaky, EncoderKind::Tokens] {
+        let auto = Fcmae::new(&fcmae("micro", kind), Seed(0), &device).unwrap();
+        let encoded = auto.encode_stages(pixels.clone(), &own).unwrap();
+        let message = |masks: &[Mask]| auto.decode(&encoded, masks).unwrap_err().to_string();
+        assert!(auto.decode(&encoded, &own).is_ok(), "{kind:?}");
+        assert!(message(&[]).contains("2 images came with 0 masks"), "{kind:?}");
+        assert!(message(&own[..1]).contains("2 images came with 1 masks"), "{kind:?}");
+        assert!(message(&masks(PatchGrid { rows: 2, columns: 3 }, 2)).contains("the images 3x3"), "{kind:?}");
+        if kind.fills_removed_patches() {
+            // Their features are those of whole images, whatever was removed.
+            assert!(auto.decode(&encoded, &swapped).is_ok());
+        } else {
+            assert!(message(&swapped).contains("other patches"), "{kind:?}");
+        }
+    }
 }

@@ -88,7 +88,7 @@ fn picture_of_any(own: Option<&Image>, ranks: &Ranks) -> Result<Option<Image>, T
         let sides = [image.width(), image.height()];
         SentPicture { sides, channels: image.channels(), bytes: image.bytes().to_vec() }
     });
-    let found = ranks.gather(Ok::<_, TrainError>(sent))?.into_iter().flatten().next();
+    let found = ranks.all_gather(Ok::<_, TrainError>(sent))?.into_iter().flatten().next();
     let picture = |SentPicture { sides: [width, height], channels, bytes }: SentPicture| {
         Ok(Image::new(width, height, channels, bytes)?)
     };

@@ -32,7 +32,7 @@ where
         let own = Some(first + ranks.rank()).filter(|&number| number < count);
         // Whoever could not take what was found tells the others now, where they meet.
         let found = taken.and_then(|()| Ok(told(own.map(&mut compute).transpose())?));
-        taken = heard(ranks.gather(found)?)?.into_iter().flatten().try_for_each(&mut take);
+        taken = heard(ranks.all_gather(found)?)?.into_iter().flatten().try_for_each(&mut take);
     }
     ranks.meet(taken)
 }

@@ -45,7 +45,7 @@ pub(crate) fn meet<T>(ranks: &Ranks, result: Result<T, TrainError>) -> Result<T,
         Ok(own) => (Some(own), Ok(())),
         Err(error) => (None, Err(error)),
     };
-    gather(ranks, said)?;
+    all_gather(ranks, said)?;
     // Its own failure is among those that were heard.
     own.ok_or_else(|| TrainError::NotFinite { what: "a result of this rank".into() })
 }
@@ -54,13 +54,13 @@ pub(crate) fn meet<T>(ranks: &Ranks, result: Result<T, TrainError>) -> Result<T,
 ///
 /// # Errors
 /// As [`meet`].
-pub(crate) fn gather<T: Serialize + DeserializeOwned>(
+pub(crate) fn all_gather<T: Serialize + DeserializeOwned>(
     ranks: &Ranks,
     found: Result<T, TrainError>,
 ) -> Result<Vec<T>, TrainError> {
     match found {
         Err(TrainError::Rank(failure)) => Err(TrainError::Rank(failure)),
-        own => heard(ranks.gather(told(own))?),
+        own => heard(ranks.all_gather(told(own))?),
     }
 }
 

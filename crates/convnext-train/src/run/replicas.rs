@@ -29,7 +29,7 @@ pub(crate) fn check_settings(ranks: &Ranks, config: &str) -> Result<(), TrainErr
     if ranks.is_alone() {
         return Ok(());
     }
-    let all = ranks.gather(Ok::<_, TrainError>((ranks.host(), config.to_owned())))?;
+    let all = ranks.all_gather(Ok::<_, TrainError>((ranks.host(), config.to_owned())))?;
     let (_, first) = &all[0];
     for (rank, (host, other)) in all.iter().enumerate() {
         if let Some(message) = difference(first, other) {
@@ -66,7 +66,7 @@ pub(crate) fn check_replicas<M: Module>(ranks: &Ranks, model: &M) -> Result<(), 
         let values = tensor_values(parameter.values());
         hash.update(&values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
     });
-    let all = ranks.gather(Ok::<_, TrainError>((ranks.host(), hash.digest())))?;
+    let all = ranks.all_gather(Ok::<_, TrainError>((ranks.host(), hash.digest())))?;
     let found = all.iter().enumerate().find(|(_, (_, hash))| *hash != all[0].1);
     let Some((rank, (host, _))) = found else { return Ok(()) };
     let message = "its weights are not those of rank 0: processor, program or weights to start from differ, or its memory \

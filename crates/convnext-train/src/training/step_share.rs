@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::error::TrainError;
 use crate::optimization::gradient_layout::GradientLayout;
-use crate::run::meeting::{gather, meet};
+use crate::run::meeting::{all_gather, meet};
 use crate::training::accumulation::{Accumulated, MicroBatch, MicroBatchReport, accumulate};
 use crate::training::micro_batch_message::{MicroBatchMessage, said};
 use crate::training::step_error::StepError;
@@ -117,7 +117,7 @@ impl StepShare {
             let found = if self.ranks.rank() < count { micro_batches.next().transpose() } else { Ok(None) };
             let (own, said) = said(layout, found);
             let own = own.map(|gradients| layout.flatten(gradients)).unwrap_or_else(|| layout.nothing());
-            for (rank, message) in gather(&self.ranks, said)?.into_iter().take(count).enumerate() {
+            for (rank, message) in all_gather(&self.ranks, said)?.into_iter().take(count).enumerate() {
                 reports.push(self.counted(rank, message.report(layout, &mut is_present)));
             }
             sum.add(&own, count);
@@ -138,7 +138,8 @@ impl StepShare {
             sum.iter_mut().zip(layout.flatten(gradients)).for_each(|(sum, value)| *sum += value);
         }
         let messages: Result<Vec<MicroBatchMessage>, TrainError> = messages.into_iter().collect();
-        let mut of_ranks: Vec<_> = gather(&self.ranks, messages)?.into_iter().map(Vec::into_iter).collect();
+        let mut of_ranks: Vec<_> =
+            all_gather(&self.ranks, messages)?.into_iter().map(Vec::into_iter).collect();
         let (mut reports, mut is_present) = (Vec::new(), vec![false; layout.tensors()]);
         for number in 0..self.micro_batches {
             let rank = number % self.ranks.size();

@@ -206,7 +206,7 @@ impl<T: Task> Training<'_, T> {
     fn decide(&self, observer: &dyn Observer) -> Decision {
         let headers = self.setup.headers.as_ref().and_then(BackgroundCheck::failed);
         let own = headers.map_or_else(|| Ok(self.wish(observer)), |error| Err(TrainError::from(error)));
-        let wishes = match self.setup.ranks.gather(own) {
+        let wishes = match self.setup.ranks.all_gather(own) {
             Ok(wishes) => wishes,
             Err(error) => return Decision::Stop(error),
         };
@@ -250,7 +250,7 @@ impl<T: Task> Training<'_, T> {
         let (ranks, loader) = (&self.setup.ranks, &self.setup.loader);
         let known = loader.corrupt();
         if !ranks.is_alone() {
-            let found = ranks.gather(Ok::<_, TrainError>(known.clone()))?.into_iter().flatten();
+            let found = ranks.all_gather(Ok::<_, TrainError>(known.clone()))?.into_iter().flatten();
             let new: BTreeMap<String, CorruptFile> = found.map(|file| (file.name.clone(), file)).collect();
             let is_new = |file: &CorruptFile| !known.iter().any(|known| known.name == file.name);
             let reported = loader.report_corrupt(new.into_values().filter(is_new).collect());

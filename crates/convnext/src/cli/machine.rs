@@ -35,11 +35,11 @@ pub(crate) fn set_up(arguments: &MachineArguments) -> anyhow::Result<Machine> {
     let threads =
         arguments.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     kernels::disable_memory_purging();
-    let in_use = kernels::isa_in_use();
-    if std::env::var(kernels::ISA_VARIABLE).is_ok_and(|wanted| !wanted.is_empty() && wanted != in_use) {
+    if !kernels::has_wanted_instructions() {
         log::warn!(
-            "{} asks for instructions that this processor or program does not have; {in_use} are used",
-            kernels::ISA_VARIABLE
+            "{} asks for instructions that this processor or program does not have; {} are used",
+            kernels::ISA_VARIABLE,
+            kernels::isa_in_use()
         );
     }
     // This thread is one of them: it would only wait for the others, and be woken each time.

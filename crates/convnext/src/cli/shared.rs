@@ -59,7 +59,7 @@ impl SharedMachine {
         };
         let machine = ranks.meet(set_up(machine))?;
         let here = RankPlace::of_this_process(ranks.host(), machine.threads);
-        let all = ranks.gather(anyhow::Ok(here))?;
+        let all = ranks.all_gather(anyhow::Ok(here))?;
         if ranks.is_first() && !ranks.is_alone() {
             if !quiet {
                 print_progress(&in_words(&all));

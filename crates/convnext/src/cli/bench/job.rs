@@ -56,7 +56,7 @@ impl JobSpeed {
         if ranks.is_alone() {
             return Ok(None);
         }
-        let all: Vec<(String, f64)> = ranks.gather(anyhow::Ok((ranks.host(), communication / steps)))?;
+        let all: Vec<(String, f64)> = ranks.all_gather(anyhow::Ok((ranks.host(), communication / steps)))?;
         let share = all.iter().map(|(_, share)| share).sum::<f64>() / all.len() as f64;
         let mut hosts: Vec<String> = all.into_iter().map(|(host, _)| host).collect();
         hosts.sort();
