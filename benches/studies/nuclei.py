@@ -38,7 +38,13 @@ class Nuclei(Transfer):
     STARTS = {"scratch": "from scratch", "own": "FCMAE, its training images"}
     SEEDS = [0, 1, 2]
     LABELLED = [160, 20]
-    RATES = {"scratch": [2.5e-4, 5e-4, 1e-3, 2e-3], "own": [5e-4, 1e-3, 2e-3, 4e-3], "decayed": [5e-4, 1e-3, 2e-3, 4e-3]}
+    RATES = {
+        "scratch": [2.5e-4, 5e-4, 1e-3, 2e-3],
+        "own": [5e-4, 1e-3, 2e-3, 4e-3],
+        "scratch-every": [2.5e-4, 5e-4, 1e-3, 2e-3],
+        "own-every": [2.5e-4, 5e-4, 1e-3, 2e-3],
+        "decayed": [5e-4, 1e-3, 2e-3, 4e-3],
+    }
     # 3,000 images.
     STEPS, BATCH = 750, 4
     METRIC = "mask"
@@ -56,11 +62,12 @@ class Nuclei(Transfer):
 
     @staticmethod
     def rates_of(start):
-        return "scratch" if start == "torchvision" else start.removesuffix(EVERY)
+        return "scratch" if start == "torchvision" else start
 
     @classmethod
     def searched(cls):
-        return {**cls.STARTS, "decayed": "FCMAE, with layer decay"}
+        every = {start + EVERY: f"{name}, an anchor for every object" for start, name in cls.STARTS.items()}
+        return {**cls.STARTS, **every, "decayed": "FCMAE, with layer decay"}
 
     def init(self, start):
         """Layer decay and anchors as the default recipe had them before this study."""
@@ -75,20 +82,20 @@ class Nuclei(Transfer):
         return self.data / "train"
 
     def run(self, with_peer):
-        """Also with an anchor for every object, at the same rates, and with layer decay, from its own best rate."""
+        """Also with an anchor for every object and with layer decay, each from its own best rate."""
         super().run(with_peer)
-        cells = [(start, seed) for start in self.more() for seed in self.SEEDS]
+        cells = [(start, seed) for start in self.searched() if start not in self.STARTS for seed in self.SEEDS]
         with ThreadPoolExecutor(2) as two:
             list(two.map(lambda cell: self.finetune(cell[0], self.LABELLED[0], cell[1]), cells))
 
     @classmethod
-    def more(cls):
-        every = {start + EVERY: f"{name}, an anchor for every object" for start, name in cls.STARTS.items()}
-        return {**every, "decayed": cls.searched()["decayed"]}
+    def compared(cls):
+        every = [(start + EVERY, base + EVERY) for start, base in super().compared()]
+        return [*super().compared(), *every, ("scratch" + EVERY, "scratch")]
 
     @classmethod
     def names(cls):
-        return {**super().names(), **cls.more()}
+        return {**super().names(), **cls.searched()}
 
 
 if __name__ == "__main__":

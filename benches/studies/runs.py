@@ -176,6 +176,11 @@ class Transfer:
         return {**cls.STARTS, cls.PEER[0]: cls.PEER_NAME}
 
     @classmethod
+    def compared(cls):
+        """Pairs of starts whose difference is shown."""
+        return [(start, "scratch") for start in list(cls.STARTS)[1:]]
+
+    @classmethod
     def print_table(cls, results, metrics):
         """Means and deviations, differences by seed, and the search. `metrics` are the names of those in the results."""
         kinds = [(labelled, metric) for labelled in cls.LABELLED for metric in metrics]
@@ -187,10 +192,10 @@ class Transfer:
             print_row([name, "-" if rate is None else f"{rate:g}", *(spread(of(start, kind).values()) for kind in kinds)])
         print()
         print_row(["difference, by seed", *heads], is_head=True)
-        for start in list(cls.STARTS)[1:]:
-            pairs = [(of(start, kind), of("scratch", kind)) for kind in kinds]
+        for start, base in cls.compared():
+            pairs = [(of(start, kind), of(base, kind)) for kind in kinds]
             cells = [spread(one[seed] - other[seed] for seed in cls.SEEDS if seed in one and seed in other) for one, other in pairs]
-            print_row([f"{cls.STARTS[start]} - scratch", *cells])
+            print_row([f"{cls.names()[start]} - {cls.names()[base]}", *cells])
         print()
         print_row([f"search, {metrics[cls.METRIC]} of the held-out fifth", "rate: %"], is_head=True)
         for start in cls.RATES:

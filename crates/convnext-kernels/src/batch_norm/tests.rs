@@ -18,8 +18,9 @@ fn forward_and_every_gradient_match_the_reference() {
     for (count, channels, has_relu) in
         [(1, 1, true), (7, 5, true), (7, 5, false), (3000, 33, true), (700, 128, true), (700, 128, false)]
     {
+        // Means up to 40: the f32 nearest to a larger one is so far from it that the sum over 700 gradients shows it.
         let rows: Vec<f32> = (noise(count * channels, 1).iter().enumerate())
-            .map(|(place, value)| value + (place % channels) as f32)
+            .map(|(place, value)| value + (place % channels % 41) as f32)
             .collect();
         let [weight, bias] = [2, 3].map(|seed| noise(channels, seed));
         let dout = noise(count * channels, 4);
