@@ -19,10 +19,10 @@ from runs import ROOT, Runs, Transfer, add_arguments, main
 RESULTS = ROOT / "docs" / "results" / "2026-11-29-nuclei.jsonl"
 METRICS = {"box": "box AP", "mask": "mask AP"}
 WIDTHS = ["--head-width", "64", "--box-width", "256", "--regions", "64"]
-# mmdetection's rule, by which objects that are much smaller than every anchor have none. Starts that end with EVERY go
-# without it, as torchvision does: there every object has an anchor.
+# Anchors and layer decay as the default recipe had them before this study: by mmdetection's rule objects that are much smaller
+# than every anchor have none, where torchvision gives every object its nearest anchors.
 MMDETECTION = ["--set", "regions.minimum_anchor_overlap=0.3"]
-EVERY = "-every"
+DECAY = ["--set", 'from_weights.layer_decay={ rate = 0.899, count = "single" }']
 
 
 def training_part(source, target):
@@ -36,6 +36,13 @@ def training_part(source, target):
 
 class Nuclei(Transfer):
     STARTS = {"scratch": "from scratch", "own": "FCMAE, its training images"}
+    # With all labelled images alone.
+    VARIANTS = {
+        "scratch-same": "from scratch, an anchor for every object, torchvision's rate",
+        "scratch-every": "from scratch, an anchor for every object",
+        "own-every": "FCMAE, its training images, an anchor for every object",
+        "decayed": "FCMAE, with layer decay",
+    }
     SEEDS = [0, 1, 2]
     LABELLED = [160, 20]
     RATES = {
@@ -62,40 +69,34 @@ class Nuclei(Transfer):
 
     @staticmethod
     def rates_of(start):
-        return "scratch" if start == "torchvision" else start
+        return "scratch" if start in ("torchvision", "scratch-same") else start
 
     @classmethod
     def searched(cls):
-        every = {start + EVERY: f"{name}, an anchor for every object" for start, name in cls.STARTS.items()}
-        return {**cls.STARTS, **every, "decayed": "FCMAE, with layer decay"}
+        return {start: name for start, name in {**cls.STARTS, **cls.VARIANTS}.items() if start in cls.RATES}
 
     def init(self, start):
-        """Layer decay and anchors as the default recipe had them before this study."""
-        if start.endswith(EVERY):
-            return super().init(start.removesuffix(EVERY))
-        if start == "decayed":
-            decay = ["--set", 'from_weights.layer_decay={ rate = 0.899, count = "single" }']
-            return [*super().init("own"), *decay, *MMDETECTION]
-        return [*super().init(start), *MMDETECTION]
+        base = super().init("scratch" if start.startswith("scratch") else "own")
+        if start in ("scratch-same", "scratch-every", "own-every"):
+            return base
+        return [*base, *(DECAY if start == "decayed" else []), *MMDETECTION]
 
     def images_of(self, start):
         return self.data / "train"
 
     def run(self, with_peer):
-        """Also with an anchor for every object and with layer decay, each from its own best rate."""
         super().run(with_peer)
-        cells = [(start, seed) for start in self.searched() if start not in self.STARTS for seed in self.SEEDS]
+        cells = [(start, seed) for start in self.VARIANTS for seed in self.SEEDS]
         with ThreadPoolExecutor(2) as two:
             list(two.map(lambda cell: self.finetune(cell[0], self.LABELLED[0], cell[1]), cells))
 
     @classmethod
     def compared(cls):
-        every = [(start + EVERY, base + EVERY) for start, base in super().compared()]
-        return [*super().compared(), *every, ("scratch" + EVERY, "scratch")]
+        return [*super().compared(), ("own-every", "scratch-every"), ("scratch-same", "scratch")]
 
     @classmethod
     def names(cls):
-        return {**super().names(), **cls.searched()}
+        return {**super().names(), **cls.VARIANTS}
 
 
 if __name__ == "__main__":

@@ -239,14 +239,14 @@ def draw_curves(parts, out):
     matplotlib.rcParams["svg.hashsalt"] = "convnext"
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(1, len(parts), figsize=(5 * len(parts), 4), layout="constrained")
+    figure, axes = pyplot.subplots(1, len(parts), figsize=(5 * len(parts), 4.5), layout="constrained")
     for (title, label, lines), part in zip(parts, axes):
         for name, curves in lines:
             means = [(group[0][0], statistics.mean(value for _, value in group)) for group in zip(*curves)]
             if means:
                 part.plot(*zip(*means), marker=".", label=name)
         part.set(xlabel=title, ylabel=label)
-        part.legend()
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.savefig(out, metadata={"Date": None})
 
 
