@@ -119,7 +119,7 @@ impl<'a> RepositoryCache<'a> {
         let file = open.map_err(HubError::cache(&path))?;
         match file.lock() {
             Ok(()) => Ok(Some(file)),
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(None),
+            Err(error) if is_without_locks(&error) => Ok(None),
             Err(error) => Err(HubError::cache(&path)(error)),
         }
     }
@@ -150,14 +150,34 @@ impl<'a> RepositoryCache<'a> {
             fs::remove_file(&path).map_err(HubError::cache(&path))?;
         }
         let target = Path::new("../../blobs").join(checksum.digits());
-        let blob = self.blob(checksum);
-        // Some systems allow no symbolic links, or none to everybody.
-        symbolic_link(&target, &path)
-            .or_else(|_| fs::hard_link(&blob, &path))
-            .or_else(|_| fs::copy(&blob, &path).map(|_| ()))
-            .map_err(HubError::cache(&path))?;
+        link_or_copy(&target, &self.blob(checksum), &path).map_err(HubError::cache(&path))?;
         Ok(path)
     }
+}
+
+/// Gives a blob a second name: by a symbolic link with this target, else a hard link, else a copy. Some systems allow
+/// no links, or none to everybody.
+fn link_or_copy(target: &Path, blob: &Path, path: &Path) -> io::Result<()> {
+    let is_taken = |error: &io::Error| error.kind() == io::ErrorKind::AlreadyExists;
+    let linked = symbolic_link(target, path).or_else(|error| match is_taken(&error) {
+        true => Err(error),
+        false => fs::hard_link(blob, path),
+    });
+    match linked {
+        Ok(()) => Ok(()),
+        // Another process was faster. Its name leads to the blob: a copy written to it would empty the blob first.
+        Err(error) if is_taken(&error) => path.is_file().then_some(()).ok_or(error),
+        // A copy gets its name when it is whole, because whatever has the name counts as the file.
+        Err(_) => replace_file(path, |mut file| io::copy(&mut File::open(blob)?, &mut file).map(drop)),
+    }
+}
+
+/// `true` where a file system has no locks, or none now: network folders without a lock service.
+fn is_without_locks(error: &io::Error) -> bool {
+    /// ENOLCK of Linux, for which the standard library has no name.
+    const NO_LOCKS_AVAILABLE: i32 = 37;
+    let is_unavailable = cfg!(target_os = "linux") && error.raw_os_error() == Some(NO_LOCKS_AVAILABLE);
+    is_unavailable || error.kind() == io::ErrorKind::Unsupported
 }
 
 #[cfg(unix)]
@@ -173,4 +193,51 @@ fn symbolic_link(target: &Path, path: &Path) -> io::Result<()> {
 #[cfg(not(any(unix, windows)))]
 fn symbolic_link(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    /// Bug: the slower of two processes copied the blob onto the link that the faster one had made to it, and so
+    /// emptied it.
+    #[test]
+    fn a_name_that_another_process_was_faster_to_give_leaves_the_blob_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let (blob, path) = (folder.path().join("blob"), folder.path().join("model.safetensors"));
+        fs::write(&blob, "weights").unwrap();
+        for _ in 0..2 {
+            link_or_copy(Path::new("blob"), &blob, &path).unwrap();
+            assert_eq!(fs::read_to_string(&blob).unwrap(), "weights");
+        }
+        let broken = folder.path().join("broken");
+        symbolic_link(Path::new("nowhere"), &broken).unwrap();
+        let error = link_or_copy(Path::new("blob"), &blob, &broken).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    /// Bug: what an interrupted copy had written stayed under the name of the file, and counted as the file.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_interrupted_copy_leaves_no_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        // No link has so long a target or leads by a second name to another file system, so that it is copied.
+        let too_long = PathBuf::from("x".repeat(10_000));
+        link_or_copy(&too_long, Path::new("/proc/version"), &path).unwrap();
+        assert!(!path.is_symlink());
+        assert_eq!(fs::read(&path).unwrap(), fs::read("/proc/version").unwrap());
+        fs::remove_file(&path).unwrap();
+        // It opens, and its first bytes cannot be read.
+        link_or_copy(&too_long, Path::new("/proc/self/mem"), &path).unwrap_err();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    /// Bug: a home on a network without a lock service was refused with the advice to check its permissions.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_network_folder_without_a_lock_service_has_no_locks() {
+        assert!(is_without_locks(&io::Error::from_raw_os_error(37)));
+        assert!(!is_without_locks(&io::ErrorKind::PermissionDenied.into()));
+    }
 }

@@ -35,6 +35,16 @@ pub(crate) struct Remote {
     pub(crate) size: Option<u64>,
 }
 
+/// The answer to whether a repository has a file.
+pub(crate) enum Located {
+    /// It has.
+    File(Remote),
+    /// It has none of this name, in the words of the hub.
+    NoEntry,
+    /// A status of 404 without more words: mirrors say so of files that are not there, and others of anything.
+    NotFound,
+}
+
 /// The bytes of a file on their way.
 pub(crate) struct Transfer {
     /// Position of the first one in the file.
@@ -77,13 +87,8 @@ impl<'a> Client<'a> {
         self.settings.retry
     }
 
-    /// Asks for a file of a model; `None` if the repository has none of this name.
-    pub(crate) fn locate(
-        &self,
-        model: &HubModel,
-        revision: &str,
-        file: &str,
-    ) -> Result<Option<Remote>, HubError> {
+    /// Asks for a file of a model.
+    pub(crate) fn locate(&self, model: &HubModel, revision: &str, file: &str) -> Result<Located, HubError> {
         let mut address = of_file(&self.settings.endpoint, model.repository(), revision, file);
         let (mut commit, mut etag, mut size) = (None, None, None);
         for _ in 0..MAX_REDIRECTS {
@@ -101,12 +106,10 @@ impl<'a> Client<'a> {
             } else if response.status().is_success() {
                 etag = etag.or_else(|| text(&response, "etag"));
                 size = size.or_else(|| text(&response, "content-length"));
-            } else if is_missing_entry(&response) {
-                return Ok(None);
             } else {
-                return Err(self.refusal(model, &address, &response));
+                return absence(&response).ok_or_else(|| self.refusal(model, &address, &response));
             }
-            return self.remote(commit, etag, size).map(Some);
+            return self.remote(commit, etag, size).map(Located::File);
         }
         Err(self.bad_answer("it redirects in a circle"))
     }
@@ -231,11 +234,11 @@ fn redirection(response: &Response<Body>, address: &str) -> Option<String> {
     Some(join(address, &location))
 }
 
-/// A repository without the file, in the words of the hub; a mirror may say no more than 404.
-fn is_missing_entry(response: &Response<Body>) -> bool {
+/// How the response says that there is no such file; `None` if it says something else.
+fn absence(response: &Response<Body>) -> Option<Located> {
     match text(response, "x-error-code").as_deref() {
-        Some(code) => code == "EntryNotFound",
-        None => response.status() == StatusCode::NOT_FOUND,
+        Some(code) => (code == "EntryNotFound").then_some(Located::NoEntry),
+        None => (response.status() == StatusCode::NOT_FOUND).then_some(Located::NotFound),
     }
 }
 

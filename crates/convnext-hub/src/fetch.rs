@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use convnext_io::{IoError, PackageConfig};
 
 use crate::cache::RepositoryCache;
-use crate::client::{Backoff, Client, Remote};
+use crate::client::{Backoff, Client, Located, Remote};
 use crate::download::Download;
 use crate::error::HubError;
 use crate::model::{HubModel, WEIGHT_FILES, is_commit};
@@ -25,7 +25,8 @@ const PREPROCESSOR_FILE: &str = "preprocessor_config.json";
 pub struct Fetched {
     /// The file of the weights, in the cache; what describes them in the repository lies beside it.
     pub weights: PathBuf,
-    /// `true` if the weights were downloaded by this call: the time to show the licence.
+    /// `true` if the weights or what describes them were downloaded by this call: the time to show the licence. A call
+    /// whose description failed after the weights had come showed none.
     pub downloaded: bool,
     /// The licence of the weights: that of [`RELEASED`], else what the repository says.
     pub licence: Option<String>,
@@ -52,10 +53,11 @@ pub fn fetch(
         cache: RepositoryCache::new(&settings.cache, model.repository()),
     };
     let Weights { path: weights, commit, downloaded, online } = snapshot.weights(progress)?;
-    let stated = snapshot.describe(&commit, online)?;
+    let Description { licence: stated, downloaded: is_description_new } =
+        snapshot.describe(&commit, online)?;
     let released = RELEASED.iter().find(|released| released.repository == model.repository());
     let licence = released.map(|released| released.licence.to_owned()).or(stated);
-    Ok(Fetched { weights, downloaded, licence })
+    Ok(Fetched { weights, downloaded: downloaded || is_description_new, licence })
 }
 
 /// Everything for one call of [`fetch`].
@@ -72,6 +74,14 @@ struct Weights {
     downloaded: bool,
     /// `false` if the hub does not answer or must not be asked.
     online: bool,
+}
+
+/// What the files beside the weights say.
+#[derive(Default)]
+struct Description {
+    licence: Option<String>,
+    /// `true` if any of them was downloaded by this call.
+    downloaded: bool,
 }
 
 impl Snapshot<'_> {
@@ -111,39 +121,48 @@ impl Snapshot<'_> {
 
     fn locate_weights(&self) -> Result<Option<(&'static str, Remote)>, HubError> {
         for file in WEIGHT_FILES {
-            if let Some(remote) = self.client.locate(self.model, self.model.revision(), file)? {
+            if let Located::File(remote) = self.client.locate(self.model, self.model.revision(), file)? {
                 return Ok(Some((file, remote)));
             }
         }
         Ok(None)
     }
 
-    /// A small file beside the weights, if the repository has it.
-    fn description(&self, commit: &str, file: &str, online: bool) -> Result<Option<PathBuf>, HubError> {
+    /// A small file beside the weights, if the repository has it; `true` if it was downloaded.
+    fn beside(&self, commit: &str, file: &str, online: bool) -> Result<Option<(PathBuf, bool)>, HubError> {
         if let Some(path) = self.cache.find(commit, file) {
-            return Ok(Some(path));
+            return Ok(Some((path, false)));
         }
         if !online || self.cache.lacks(commit, file) {
             return Ok(None);
         }
-        let Some(remote) = self.patiently(|| self.client.locate(self.model, commit, file))? else {
-            self.cache.note_absence(commit, file);
-            return Ok(None);
+        let remote = match self.patiently(|| self.client.locate(self.model, commit, file))? {
+            Located::File(remote) => remote,
+            Located::NoEntry => {
+                self.cache.note_absence(commit, file);
+                return Ok(None);
+            }
+            // It may have been a server in between, whose word must not hold for ever.
+            Located::NotFound => return Ok(None),
         };
         // As asked for: a commit means itself.
         let remote = Remote { commit: commit.to_owned(), ..remote };
-        self.obtain(file, &remote, &mut |_, _| ()).map(|(path, _)| Some(path))
+        self.obtain(file, &remote, &mut |_, _| ()).map(Some)
     }
 
-    /// Brings the files that describe the weights into the cache; the licence that they state.
-    fn describe(&self, commit: &str, online: bool) -> Result<Option<String>, HubError> {
-        let Some(file) = self.description(commit, CONFIG_FILE, online)? else { return Ok(None) };
-        let Some(config) = read_config(&file)? else { return Ok(None) };
+    /// Brings the files that describe the weights into the cache.
+    fn describe(&self, commit: &str, online: bool) -> Result<Description, HubError> {
+        let Some((file, mut downloaded)) = self.beside(commit, CONFIG_FILE, online)? else {
+            return Ok(Description::default());
+        };
+        let Some(config) = read_config(&file)? else { return Ok(Description { licence: None, downloaded }) };
         // timm says everything in one file, transformers in two.
-        if config.mean.is_none() {
-            self.description(commit, PREPROCESSOR_FILE, online)?;
+        if config.mean.is_none()
+            && let Some((_, is_new)) = self.beside(commit, PREPROCESSOR_FILE, online)?
+        {
+            downloaded |= is_new;
         }
-        Ok(config.licence)
+        Ok(Description { licence: config.licence, downloaded })
     }
 
     /// Downloads a file unless it is here; `true` if it was downloaded.

@@ -108,6 +108,41 @@ fn an_absent_description_is_remembered() {
     assert_eq!(asked, 1);
 }
 
+/// Bug: a bare 404, as anything between here and the hub may answer, counted for ever as the word of the hub that the
+/// repository has no such file.
+#[test]
+fn a_bare_404_does_not_hide_a_description_for_ever() {
+    let (hub, cache) = start();
+    let settings = hub.settings(cache.path());
+    let config = quietly(&model("me/net"), &settings).unwrap().weights.with_file_name("config.json");
+    fs::remove_file(&config).unwrap();
+    let commit = HubModel::new("me/net", Some(COMMIT)).unwrap();
+    hub.spoil_answers(&[Fault::Status(404)]);
+    quietly(&commit, &settings).unwrap();
+    assert!(!config.exists());
+    quietly(&commit, &settings).unwrap();
+    assert!(config.is_file());
+}
+
+/// Bug: where the description failed after the weights had come, the next call had nothing to download but that, and the
+/// licence was never shown.
+#[test]
+fn the_licence_is_shown_when_the_description_comes_late() {
+    let cache = tempfile::tempdir().unwrap();
+    let hub = TestHub::start()
+        .with_file(WEIGHTS, b"weights")
+        .with_file("config.json", br#"{"pretrained_cfg": {"license": "mit"}}"#);
+    let settings = hub.settings(cache.path());
+    // The hub is asked about the weights and sends them, and then knows nothing more.
+    let sound = Fault::Header("x-sound", "");
+    hub.spoil_answers(&[sound.clone(), sound, Fault::Status(400)]);
+    quietly(&model("me/net"), &settings).unwrap_err();
+    let fetched = quietly(&model("me/net"), &settings).unwrap();
+    assert!(fetched.downloaded, "the licence is shown after downloads alone");
+    assert_eq!(fetched.licence.as_deref(), Some("mit"));
+    assert!(!quietly(&model("me/net"), &settings).unwrap().downloaded);
+}
+
 #[test]
 fn transformers_repositories_have_two_descriptions() {
     let cache = tempfile::tempdir().unwrap();

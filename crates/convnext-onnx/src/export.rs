@@ -41,8 +41,9 @@ const MAX_BATCH: usize = 1_000_000;
 /// Writes an ONNX file and returns the files written, it first.
 ///
 /// The input is `images` `[batch, channels, height, width]`, normalised as the file's properties
-/// (`metadata_props`) say: `model`, `image_size`, `crop`, `mean`, `std`, `class_names` and `activation` in JSON,
-/// where a size is a side or `[height, width]`, and `preprocessing` as text. Outputs are those of [`OnnxOutput`]; the task of the
+/// (`metadata_props`) say: `image_size`, `crop`, `mean`, `std`, `range` where the weights state one, `class_names` and
+/// `activation` in JSON, where a size is a side or `[height, width]`, and `model`, `interpolation` and `preprocessing` as
+/// text. Outputs are those of [`OnnxOutput`]; the task of the
 /// weights, one of these kinds, says how logits become probabilities, and names the classes.
 /// All numbers are `f32`, whatever the weights were.
 /// Operators are those of opset 17; initializers have the official names and shapes of PyTorch.

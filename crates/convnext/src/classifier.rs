@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use burn::prelude::*;
-use convnext_core::{ClassNames, ConfigError, ImageSize, OutputActivation, Preprocessing};
+use convnext_core::{ClassNames, ImageSize, OutputActivation, Preprocessing};
 use convnext_data::{
     Dataset, Decoding, Image, ImageBatch, Orientation, PreparedImage, prepare_for_evaluation,
 };
@@ -85,13 +85,9 @@ impl Classifier {
     /// Replaces the class names, given in the order of the logits.
     ///
     /// # Errors
-    /// [`TrainError::Config`] for another number of names than it has classes.
+    /// [`TrainError::Config`] for another number of names than it has classes, and for a name that is there twice.
     pub fn with_classes(self, classes: ClassNames) -> Result<Self, TrainError> {
-        let expected = self.model.config().classes;
-        if classes.len() != expected {
-            let why = format!("there are {} names for {expected} classes", classes.len());
-            return Err(ConfigError::ClassNames { why }.into());
-        }
+        classes.check_each(self.model.config().classes)?;
         Ok(Self { classes, ..self })
     }
 

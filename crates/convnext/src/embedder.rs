@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::prelude::*;
 use convnext_core::{ImageSize, ModelConfig, Preprocessing};
 use convnext_data::{Dataset, Image, ImageBatch};
-use convnext_nn::{ConvNext, EmbeddingLayer, Precision, tensor_values};
+use convnext_nn::{ConvNext, EmbeddingLayer, ModelError, Precision, tensor_values};
 use convnext_train::{EvalLoaderConfig, RankFailure, TrainError, batch_images, load_network};
 
 use crate::classifier::{images_to_tensors, open_image};
@@ -58,6 +58,20 @@ impl Embedder {
     #[must_use]
     pub fn at_size(self, image_size: impl Into<ImageSize>) -> Self {
         Self { preprocessing: self.preprocessing.at_size(image_size), ..self }
+    }
+
+    /// Replaces the preprocessing, for images that are prepared as others were.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] for values out of their range, [`TrainError::Model`] for other channels than the network
+    /// takes.
+    pub fn with_preprocessing(self, preprocessing: Preprocessing) -> Result<Self, TrainError> {
+        preprocessing.validate()?;
+        let (expected, found) = (self.preprocessing.channels(), preprocessing.channels());
+        if found != expected {
+            return Err(ModelError::Channels { expected, found }.into());
+        }
+        Ok(Self { preprocessing, ..self })
     }
 
     /// The configuration of the network.

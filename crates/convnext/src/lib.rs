@@ -5,7 +5,7 @@
 //!
 //! let classifier = Classifier::load("weights.safetensors")?;
 //! let image = classifier.open("photo.jpg")?;
-//! for prediction in &classifier.predict(&image)?[..3] {
+//! for prediction in classifier.predict(&image)?.iter().take(3) {
 //!     println!("{:.1} % {}", 100.0 * prediction.probability, prediction.label);
 //! }
 //! # Ok::<(), convnext::train::TrainError>(())

@@ -56,6 +56,7 @@ mod tests {
             model: String::new(),
             layer: String::new(),
             image_size: Some(1.into()),
+            preprocessing: None,
             ignore_orientation: false,
             weights: String::new(),
             checksum: 0,

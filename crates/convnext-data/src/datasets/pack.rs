@@ -38,9 +38,10 @@ pub struct PackSummary {
 /// An epoch shuffles the images of shards among neighbours only, so images that are sorted by class should be
 /// packed in another order: see [`Dataset::shuffled`].
 ///
-/// `progress` is called with the number of images done after each one. The shards get their names when all
-/// are written; before that, and after an error, there are none. A process that is killed leaves hidden
-/// files, which end in `.partial`.
+/// `progress` is called with the number of images done after each one. The shards get their names, one by one, when
+/// all are written; before that, and after an error until then, there are none. Where one cannot get its name, those
+/// before it keep theirs, and a next call refuses the folder until they are removed. A process that is killed leaves
+/// hidden files, which end in `.partial`.
 ///
 /// # Errors
 /// [`DataError::Layout`] when `out` holds a `.tar` or a `classes.txt`, or when the name of a class has

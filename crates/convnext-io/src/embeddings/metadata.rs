@@ -1,10 +1,10 @@
 //! Metadata of a file of embeddings.
 
-use convnext_core::ImageSize;
+use convnext_core::{ImageSize, Preprocessing};
 use serde::{Deserialize, Serialize};
 
 /// Metadata of a file of embeddings. It stands in the file, but for `.npy`, which has no place for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EmbeddingMetadata {
     /// The model's name.
     pub model: String,
@@ -13,6 +13,10 @@ pub struct EmbeddingMetadata {
     /// Size of the images; `None` where each had one of its own, as the weights say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_size: Option<ImageSize>,
+    /// Preprocessing of the images, which stands beside foreign weights and not in them, so that their checksum does not
+    /// tell; `None` in files of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preprocessing: Option<Preprocessing>,
     /// `true` if the EXIF orientation was ignored.
     pub ignore_orientation: bool,
     /// The weights, as given on the command line.

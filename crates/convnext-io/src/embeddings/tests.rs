@@ -1,5 +1,6 @@
 use std::fs;
 
+use convnext_core::Preprocessing;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::RowAccessor;
 
@@ -12,6 +13,11 @@ fn metadata() -> EmbeddingMetadata {
         model: "micro".into(),
         layer: "pooled".into(),
         image_size: Some(32.into()),
+        preprocessing: Some(Preprocessing {
+            mean: vec![0.1],
+            std: vec![0.3],
+            ..Preprocessing::for_size(32, 1)
+        }),
         ignore_orientation: false,
         weights: "weights.safetensors".into(),
         checksum: 7,

@@ -3,7 +3,7 @@
 
 use convnext_analysis::ChannelCounts;
 use convnext_core::{ModelConfig, Preprocessing, STAGES, Seed};
-use convnext_data::{Dataset, OnCorrupt, Orientation};
+use convnext_data::{Dataset, Decoding, OnCorrupt, Orientation};
 use convnext_distributed::Ranks;
 use convnext_nn::{Backbone, Block, BlockLayer, tensor_values};
 
@@ -28,15 +28,18 @@ pub(crate) struct FeatureWatch {
 }
 
 impl FeatureWatch {
-    /// Draws the images.
+    /// Draws the images, and leaves out what cannot be read: training says so of each once, and a watch at every validation.
     pub(crate) fn new(
         dataset: &Dataset,
         preprocessing: Preprocessing,
         (orientation, threads): (Orientation, usize),
         seed: Seed,
     ) -> Self {
-        let images = dataset.subset(&dataset.draw(IMAGES, seed));
-        // What cannot be read was reported when it was trained on.
+        let decoding = Decoding::of(&preprocessing, orientation);
+        let mut drawn = dataset.draw(IMAGES, seed);
+        drawn.retain(|&index| dataset.image(index, &decoding).is_ok());
+        let images = dataset.subset(&drawn);
+        // A file may still vanish later.
         let on_corrupt = OnCorrupt::Skip;
         // Every rank looks at all of them.
         let ranks = Ranks::default();
@@ -53,6 +56,9 @@ impl FeatureWatch {
     /// blocks and over those of each stage, and the shares of dead and of saturated maps. Of the blocks: the mean absolute value
     /// of GRN's gamma, which starts at 0, and of LayerScale's factors.
     pub(crate) fn metrics(&self, backbone: (&Backbone, &ModelConfig)) -> Result<Vec<Metric>, TrainError> {
+        if self.images.is_empty() {
+            return Ok(Vec::new());
+        }
         let analysis =
             BackboneAnalysis::of(backbone, &self.images, &self.preprocessing, &self.reading, |_| ())?;
         let expanded = analysis.layers.iter().filter(|layer| layer.place().layer == BlockLayer::Normalised);
@@ -101,4 +107,27 @@ fn factors(
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (sum, count) = values.fold((0.0, 0), |(sum, count), value| (sum + value, count + 1));
     (count > 0).then(|| sum / f64::from(count))
+}
+
+#[cfg(test)]
+mod tests {
+    use convnext_data::{Image, open_images};
+
+    use super::*;
+
+    /// Bug: an image that cannot be read was warned of at every validation.
+    #[test]
+    fn images_that_cannot_be_read_are_not_watched() {
+        let folder = tempfile::tempdir().unwrap();
+        let picture = Image::new(8, 8, 3, vec![7; 192]).unwrap();
+        for name in ["a.png", "b.png"] {
+            picture.save_png(&folder.path().join(name)).unwrap();
+        }
+        std::fs::write(folder.path().join("cut.png"), &picture.png()[..40]).unwrap();
+        let images = open_images(&[folder.path().to_owned()]).unwrap();
+        assert_eq!(images.len(), 3);
+        let preprocessing = Preprocessing::for_size(8, 3);
+        let watch = FeatureWatch::new(&images, preprocessing, (Orientation::Honour, 1), Seed(0));
+        assert_eq!(watch.len(), 2);
+    }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use burn::tensor::Device;
 use clap::Args;
 use convnext::core::{ImageSize, Seed};
-use convnext::data::{DataError, Dataset, Decoding, is_collection, open_images, open_part};
+use convnext::data::{DataError, Dataset, Decoding, Image, is_collection, open_images, open_part};
 use convnext::nn::Precision;
 use convnext::train::{LayerMeasures, available_memory};
 use convnext::{Analysis, AnalyzedModel, Analyzer, LayerMaps, write_analysis};
@@ -26,7 +26,8 @@ const IMAGES_PER_CLASS: usize = 10;
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-Of every block five layers are looked at: input, depthwise, expanded (after GELU), normalised (after GRN) and output.
+Of every block five layers are looked at: input, depthwise, expanded (after GELU), normalised (after GRN \
+  or what stands in its place; as expanded in V1, which has none) and output.
 - Feature cosine distance: mean of (1 - cos) / 2 over all pairs of channels of an image. Channels that are 0 are left out.
 - The map of a channel is dead when its root mean square is below 10 % of the layer's in the image; saturated when it is \
   not dead and its standard deviation over the positions is below 10 % of its mean.
@@ -110,7 +111,10 @@ pub(crate) fn run(arguments: &AnalyzeArguments, quiet: bool) -> anyhow::Result<(
     let rows = analysis.models.iter().map(in_short).collect();
     let head = ["weights", "model", "images", "feature distance", "least", "dead maps", "saturated maps"];
     let table = table(&head, 2, rows);
-    print_text(&format!("{table}\nof the expanded activations after GRN\npage: {}", page.display()))
+    print_text(&format!(
+        "{table}\nof the expanded activations, after GRN where there is one\npage: {}",
+        page.display()
+    ))
 }
 
 impl AnalyzeArguments {
@@ -152,9 +156,8 @@ impl AnalyzeArguments {
     fn show(&self, analyzer: &Analyzer, number: usize, images: &Dataset) -> anyhow::Result<Vec<LayerMaps>> {
         let decoding = Decoding::of(analyzer.preprocessing(), self.decoding.orientation());
         let name = format!("model-{}", number + 1);
-        let readable = (0..images.len()).filter_map(|index| images.image(index, &decoding).ok());
-        let read: Vec<_> = readable.take(self.activations.unwrap_or(1)).collect();
-        let first = read.first().context("none of the images can be read")?;
+        let read = readable(images, &decoding, self.activations.unwrap_or(1))?;
+        let first = read.first().context("there are no images")?;
         let folder = self.out.join("maps").join(&name);
         make_folder(&folder)?;
         let maps = analyzer.maps(first)?;
@@ -168,6 +171,26 @@ impl AnalyzeArguments {
             analyzer.write_activations(&folder.join(format!("{name}.safetensors")), &read)?;
         }
         Ok(maps)
+    }
+}
+
+/// The first images that can be read, at most `count`; why the first one cannot where none can.
+fn readable(images: &Dataset, decoding: &Decoding, count: usize) -> anyhow::Result<Vec<Image>> {
+    let (mut read, mut first_error) = (Vec::new(), None);
+    for index in 0..images.len() {
+        match images.image(index, decoding) {
+            Ok(image) => read.push(image),
+            Err(error) => _ = first_error.get_or_insert(error),
+        }
+        if read.len() == count {
+            break;
+        }
+    }
+    match first_error {
+        Some(error) if read.is_empty() => {
+            bail!("none of the {} images can be read; the first one: {error}", images.len())
+        }
+        _ => Ok(read),
     }
 }
 
@@ -186,7 +209,7 @@ fn check_room(maps: &[LayerMaps], images: usize) -> anyhow::Result<()> {
     }
 }
 
-/// A row of the table about a network: means over its layers after GRN, and the block with the least distance.
+/// A row of the table about a network: means over its normalised layers, and the block with the least distance.
 fn in_short(model: &AnalyzedModel) -> Vec<String> {
     let layers: Vec<_> = model.layers.iter().filter(|layer| layer.part == "normalised").collect();
     let distances: Vec<f64> = layers.iter().filter_map(|layer| layer.cosine_distance).collect();

@@ -21,7 +21,7 @@ use self::arguments::{CheckArguments, CheckedTask};
 use self::convert::ConvertArguments;
 use self::pack::PackArguments;
 use self::split::SplitArguments;
-use super::output::{counted_in_thousands, print_json, print_text, table, thousands};
+use super::output::{counted_in_thousands, print_json, print_text, print_then_write, table, thousands};
 use super::progress::image_bar;
 
 /// Look at a set of images, divide it, or pack it for fast reading
@@ -87,12 +87,17 @@ fn run_check(arguments: &CheckArguments, quiet: bool) -> anyhow::Result<()> {
     let bar = image_bar(quiet, parts.iter().map(|(_, images)| images.len()).sum());
     let found = survey(&parts, options, |done| bar.set_position(done as u64))?;
     bar.finish_and_clear();
-    write_contact_sheet(&arguments.out, &data.display().to_string(), &found)?;
     let taken: Vec<Taken> = checked.into_iter().map(|part| part.taken).collect();
     warn_of_few_levels(&found);
-    match arguments.json {
-        true => print_json(&Checked { taken, found: &found })?,
-        false => print_text(&format!("{}\nwrote {}", described(&found, &taken), arguments.out.display()))?,
+    print_then_write(
+        || match arguments.json {
+            true => print_json(&Checked { taken: &taken, found: &found }),
+            false => print_text(&described(&found, &taken)),
+        },
+        || Ok(write_contact_sheet(&arguments.out, &data.display().to_string(), &found)?),
+    )?;
+    if !arguments.json {
+        print_text(&format!("wrote {}", arguments.out.display()))?;
     }
     if !found.corrupt.is_empty() {
         bail!(
@@ -124,7 +129,7 @@ struct Taken {
 /// JSON output of `convnext data check`.
 #[derive(Serialize)]
 struct Checked<'a> {
-    taken: Vec<Taken>,
+    taken: &'a [Taken],
     #[serde(flatten)]
     found: &'a Survey,
 }

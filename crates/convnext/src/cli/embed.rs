@@ -150,6 +150,7 @@ fn metadata(arguments: &EmbedArguments, embedder: &Embedder, checksum: u32) -> E
         model: embedder.config().name.clone(),
         layer: layer.map(|value| value.get_name().to_owned()).unwrap_or_default(),
         image_size: embedder.preprocessing().image_size(),
+        preprocessing: Some(embedder.preprocessing().clone()),
         ignore_orientation: arguments.decoding.ignore_orientation,
         weights: arguments.weights.text().to_owned(),
         checksum,

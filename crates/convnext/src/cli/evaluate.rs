@@ -26,7 +26,7 @@ use super::embed::checksum;
 use super::finetune::share::check_share_is_used;
 use super::launched::Launched;
 use super::machine::Machine;
-use super::output::{print_json, print_text, table};
+use super::output::{print_json, print_text, print_then_write, table};
 use super::parts::MeasuredPart;
 use super::progress::image_bar;
 use super::shared::SharedMachine;
@@ -55,17 +55,16 @@ pub(crate) fn run(mut arguments: EvaluateArguments, launched: &Launched, quiet: 
     if !shared.ranks.is_first() {
         return Ok(());
     }
-    if let Some(path) = &arguments.html {
-        page::write(path, arguments, &measured, voters)?;
-    }
-    let Measured { part, text, result, .. } = measured;
-    if arguments.json {
-        return print_json(&Answer { part, measured: result });
-    }
-    print_text(&format!("{text}\nmeasured on {}", part.in_words()))?;
-    match &arguments.html {
-        Some(path) => print_text(&format!("page: {}", path.display())),
-        None => Ok(()),
+    let Measured { part, text, result, .. } = &measured;
+    let print = || match arguments.json {
+        true => print_json(&Answer { part, measured: result }),
+        false => print_text(&format!("{text}\nmeasured on {}", part.in_words())),
+    };
+    let Some(path) = &arguments.html else { return print() };
+    print_then_write(print, || page::write(path, arguments, &measured, voters))?;
+    match arguments.json {
+        true => Ok(()),
+        false => print_text(&format!("page: {}", path.display())),
     }
 }
 
@@ -98,10 +97,10 @@ impl Way {
 
 /// JSON output of `convnext evaluate`.
 #[derive(Serialize)]
-struct Answer {
-    part: MeasuredPart,
+struct Answer<'a> {
+    part: &'a MeasuredPart,
     #[serde(flatten)]
-    measured: ValidationResult,
+    measured: &'a ValidationResult,
 }
 
 /// Evaluates the classifier by its own head.

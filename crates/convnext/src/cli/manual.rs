@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use clap::{Args, Command};
 use clap_complete::Shell;
 
@@ -48,12 +48,16 @@ pub(crate) fn print_completions(
 /// Writes the pages of a program.
 pub(crate) fn write_man_pages(arguments: &ManArguments, program: Command) -> anyhow::Result<()> {
     let out = &arguments.out;
-    let advice =
-        || format!("cannot write man pages into {}; check that the folder is writable", out.display());
-    fs::create_dir_all(out).with_context(advice)?;
+    let failed = |error: io::Error| {
+        anyhow!(
+            "cannot write man pages into {}: {error}; check that the folder may be written, and the space on the disk",
+            out.display()
+        )
+    };
+    fs::create_dir_all(out).map_err(failed)?;
     let mut program = program.disable_help_subcommand(true);
     program.build();
-    let pages = write_page(&program, out).with_context(advice)?;
+    let pages = write_page(&program, out).map_err(failed)?;
     print_text(&format!("wrote {pages} pages into {}", out.display()))
 }
 

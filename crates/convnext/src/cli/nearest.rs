@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::embed::{LayerName, checksum};
 use super::machine::{Machine, set_up};
-use super::output::{print_json, print_text};
+use super::output::{print_json, print_text, print_then_write};
 use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
 
@@ -22,7 +22,7 @@ use super::weights::Weights;
 #[command(
     allow_negative_numbers = true,
     after_help = "\
-The index is a .safetensors file of convnext embed. Weights, layer and image size are those that it was made with; \
+The index is a .safetensors file of convnext embed. Weights, layer and preprocessing are those that it was made with; \
 similarity is the cosine between embeddings.
 
 Examples:
@@ -89,8 +89,17 @@ pub(crate) fn run(arguments: &NearestArguments) -> anyhow::Result<()> {
             image,
         })
         .collect();
-    write_neighbours(&arguments.html, &arguments.image.display().to_string(), &image, &shown)?;
-    print(arguments, shown)
+    print_then_write(
+        || print(arguments, &shown),
+        || {
+            let asked = arguments.image.display().to_string();
+            Ok(write_neighbours(&arguments.html, &asked, &image, &shown)?)
+        },
+    )?;
+    match arguments.json {
+        true => Ok(()),
+        false => print_text(&format!("page: {}", arguments.html.display())),
+    }
 }
 
 /// The weights of the index, checked to be those that it was made with.
@@ -113,7 +122,8 @@ fn weights(arguments: &NearestArguments, made: &EmbeddingMetadata) -> anyhow::Re
     Ok(weights)
 }
 
-/// The network that the index was made with, for images of the same size.
+/// The network that the index was made with, for images that are prepared as those of the index were: what stands beside
+/// foreign weights may have changed since.
 fn embedder(
     arguments: &NearestArguments,
     made: &EmbeddingMetadata,
@@ -124,22 +134,19 @@ fn embedder(
         anyhow!("{} names the layer '{}', which is unknown", arguments.index.display(), made.layer)
     })?;
     let embedder = Embedder::load_on(&weights, layer.into(), device)?;
-    Ok(match made.image_size {
-        Some(size) => embedder.at_size(size),
-        None => embedder,
+    Ok(match (&made.preprocessing, made.image_size) {
+        (Some(preprocessing), _) => embedder.with_preprocessing(preprocessing.clone())?,
+        (None, Some(size)) => embedder.at_size(size),
+        (None, None) => embedder,
     })
 }
 
-fn print(arguments: &NearestArguments, found: Vec<Neighbour>) -> anyhow::Result<()> {
-    let answer = |Neighbour { name, similarity, .. }| Answer { image: name, similarity };
-    let answers: Vec<Answer> = found.into_iter().map(answer).collect();
+fn print(arguments: &NearestArguments, found: &[Neighbour]) -> anyhow::Result<()> {
     if arguments.json {
-        return print_json(&answers);
+        let answer = |found: &Neighbour| Answer { image: found.name.clone(), similarity: found.similarity };
+        return print_json(&found.iter().map(answer).collect::<Vec<_>>());
     }
-    for answer in &answers {
-        print_text(&format!("{:7.4}  {}", answer.similarity, answer.image))?;
-    }
-    print_text(&format!("page: {}", arguments.html.display()))
+    found.iter().try_for_each(|found| print_text(&format!("{:7.4}  {}", found.similarity, found.name)))
 }
 
 /// The images of these names, as far as they are still there. Images that could not be read have no vector, so that

@@ -16,6 +16,17 @@ pub(crate) fn print_text(text: &str) -> anyhow::Result<()> {
     Ok(writeln!(io::stdout().lock(), "{text}")?)
 }
 
+/// Prints a result before its page is written: a page that cannot be written costs no result, and where nobody reads the
+/// result, there is a page.
+pub(crate) fn print_then_write(
+    print: impl FnOnce() -> anyhow::Result<()>,
+    write: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let printed = print();
+    write()?;
+    printed
+}
+
 /// The early end of a run for the end of a line of its results; empty where it made all steps.
 pub(crate) fn stopped_in_words(summary: &Summary) -> String {
     summary.stopped_early.as_ref().map_or(String::new(), |stop| format!("; {stop}"))
@@ -69,6 +80,34 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Bug: an evaluation of hours was lost because its page could not be written.
+    #[test]
+    fn a_page_that_cannot_be_written_costs_no_result() {
+        let mut done = Vec::new();
+        let failed = print_then_write(
+            || {
+                done.push("printed");
+                Ok(())
+            },
+            || Err(anyhow::anyhow!("no room")),
+        );
+        assert_eq!(failed.unwrap_err().to_string(), "no room");
+        assert_eq!(done, ["printed"]);
+    }
+
+    #[test]
+    fn a_result_that_nobody_reads_costs_no_page() {
+        let mut is_written = false;
+        let failed = print_then_write(
+            || Err(io::Error::from(io::ErrorKind::BrokenPipe).into()),
+            || {
+                is_written = true;
+                Ok(())
+            },
+        );
+        assert!(is_broken_pipe(&failed.unwrap_err()) && is_written);
+    }
 
     #[test]
     fn thousands_are_separated() {

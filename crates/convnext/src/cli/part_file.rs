@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 /// A file that is not whole yet, which is removed where it does not become so.
 pub(super) struct PartFile {
@@ -34,25 +34,57 @@ impl PartFile {
                 Self { path: name.into(), becomes: Some(path.to_owned()) }
             }
         };
-        let file = File::create(&part.path).with_context(|| part.cannot_write())?;
+        let file = File::create(&part.path).map_err(|error| part.cannot_write(error))?;
         Ok((part, file))
     }
 
-    /// What to do about it when it cannot be written.
-    pub(super) fn cannot_write(&self) -> String {
-        cannot_write(&self.path)
+    /// An error of writing it, in words, under the name that it was to get.
+    pub(super) fn cannot_write(&self, error: impl Into<anyhow::Error>) -> anyhow::Error {
+        cannot_write(self.becomes.as_ref().unwrap_or(&self.path), error)
     }
 
     /// Gives the file its name.
     pub(super) fn finish(mut self) -> anyhow::Result<()> {
         match self.becomes.take() {
             None => Ok(()),
-            Some(path) => fs::rename(&self.path, &path).with_context(|| cannot_write(&path)),
+            Some(path) => fs::rename(&self.path, &path).map_err(|error| cannot_write(&path, error)),
         }
     }
 }
 
-/// What to do about a file that cannot be written.
-pub(super) fn cannot_write(place: &Path) -> String {
-    format!("cannot write {}; check that its folder is there and the space on the disk", place.display())
+/// An error of writing a file, in words: why, and what to do. Only the outermost words are shown, so the cause is in them.
+pub(super) fn cannot_write(place: &Path, error: impl Into<anyhow::Error>) -> anyhow::Error {
+    let error = error.into();
+    let words = format!(
+        "cannot write {}: {error}; check that its folder is there and may be written, and the space on the disk",
+        place.display()
+    );
+    // The cause stays below the words: a reader of a pipe who has gone is none to complain about.
+    error.context(words)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::cli::output::is_broken_pipe;
+
+    /// Bug: a file that may not be written, or whose disk is full, was all the same "cannot write FILE.part".
+    #[test]
+    fn what_cannot_be_written_is_named_as_typed_and_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gone").join("answers.csv");
+        let words = PartFile::create(&path).err().unwrap().to_string();
+        assert!(words.contains("answers.csv: No such file") && !words.contains(".part"), "{words}");
+        let (part, _) = PartFile::create(&folder.path().join("answers.csv")).unwrap();
+        let words = part.cannot_write(io::Error::from(io::ErrorKind::StorageFull)).to_string();
+        assert!(words.contains("answers.csv: no storage space") && !words.contains(".part"), "{words}");
+    }
+
+    #[test]
+    fn a_reader_who_has_gone_is_still_known() {
+        let error = io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(is_broken_pipe(&cannot_write(Path::new("pipe"), error)));
+    }
 }

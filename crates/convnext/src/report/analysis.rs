@@ -14,7 +14,7 @@ const PARTS: [(&str, &str); 5] = [
     ("input", "input of the block"),
     ("depthwise", "after the depthwise convolution"),
     ("expanded", "expanded, after GELU"),
-    ("normalised", "expanded, after GRN"),
+    ("normalised", "expanded, after GRN where there is one"),
     ("output", "output of the block"),
 ];
 
@@ -56,7 +56,7 @@ pub(super) fn render(analysis: &Analysis, maps: &[Vec<LayerMaps>]) -> Result<Str
         }
         @for alignment in &analysis.alignments { (table(alignment, &names)) }
         h2 { "Activations" }
-        p.quiet { "64 channels of the last block of each stage, after GRN, for the first image; maps/ has all layers." }
+        p.quiet { "64 expanded channels of the last block of each stage, after GRN where there is one, for the first image; maps/ has all layers." }
         @for (name, maps) in names.iter().zip(maps) { h3 { (name) } (shown(maps)) }
     };
     Ok(whole("Analysis", &facts(&known), &body))

@@ -78,6 +78,15 @@ impl Kind {
         }
     }
 
+    /// End of the titles of the metrics' curves: where they were measured. A pre-training measures features of images that
+    /// it learns from, and sizes of weights.
+    pub(super) fn place_of_metrics(self) -> &'static str {
+        match self {
+            Self::Fcmae => "",
+            _ => " on the validation images",
+        }
+    }
+
     /// The section after the curves.
     pub(super) fn section(self, run: &RunData) -> Result<Markup, ReportError> {
         let thumbnails = |_: &str, path: Option<&str>| path.map(|path| run.image(path)).transpose();

@@ -49,13 +49,13 @@ pub(super) fn validation_losses(run: &RunData) -> Vec<(f64, f64)> {
 }
 
 /// A plot for each metric that the run measured but the loss, with the curve of the moving average beside that of the
-/// weights.
-pub(super) fn figures(run: &RunData) -> Result<Markup, ReportError> {
+/// weights. `place` stands in the titles after the metrics.
+pub(super) fn figures(run: &RunData, place: &str) -> Result<Markup, ReportError> {
     let mut plots = Vec::new();
     for metric in run.metrics().into_iter().filter(|metric| metric.name != LOSS) {
         let of = |name, key: &str| Curve::new(name, points(run, &metric, key));
         let curves = [of(OF_WEIGHTS, &metric.key()), of(OF_AVERAGE, &metric.averaged_key())];
-        let title = format!("{} on the validation images", capitalised(metric.label()));
+        let title = format!("{}{place}", capitalised(metric.label()));
         plots.push((title, plot(EPOCHS, &axis(&metric), &curves)?));
     }
     Ok(html! { @for (title, svg) in plots { (figure(&title, svg)) } })

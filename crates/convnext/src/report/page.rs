@@ -17,7 +17,7 @@ pub(super) fn render(run: &RunData) -> Result<String, ReportError> {
     let kind = Kind::of(run);
     let title = format!("{} run of {}", kind.of_training(run), head::model(run));
     let body = html! {
-        (curves(run)?)
+        (curves(run, kind)?)
         (kind.section(run)?)
         (batch(run)?)
         (corrupt(run.summary.as_ref().map_or(&[], |summary| &summary.corrupt), ["was replaced by another", "were replaced by others"]))
@@ -28,7 +28,7 @@ pub(super) fn render(run: &RunData) -> Result<String, ReportError> {
     Ok(whole(&title, &head::facts(run, kind), &body))
 }
 
-fn curves(run: &RunData) -> Result<Markup, ReportError> {
+fn curves(run: &RunData, kind: Kind) -> Result<Markup, ReportError> {
     let by_step = |name: &str, value: fn(&StepReport) -> f64| {
         Curve::new(name, run.steps.iter().map(|step| (step.step as f64, value(step))).collect())
     };
@@ -43,7 +43,7 @@ fn curves(run: &RunData) -> Result<Markup, ReportError> {
         div.charts {
             (metrics::loss(run)?)
             (loss_parts::section(run)?)
-            (metrics::figures(run)?)
+            (metrics::figures(run, kind.place_of_metrics())?)
             (figure("Learning rate", rate))
             (figure("Speed", speed))
         }

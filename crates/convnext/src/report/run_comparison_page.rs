@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::curves::{Curve, plot};
 use super::error::ReportError;
+use super::kinds::Kind;
 use super::metrics::{EPOCHS, axis, capitalised, points, train_losses, validation_losses};
 use super::run_comparison::{ComparedRun, RunComparison};
 use super::run_data::RunData;
@@ -88,8 +89,8 @@ fn losses(runs: &[ComparedRun], task: &str, is_one_of_several: bool) -> Result<M
 /// A plot for each metric that is monitored in any run.
 fn monitored(runs: &[ComparedRun]) -> Result<Markup, ReportError> {
     let mut plots: Vec<(String, Option<Markup>)> = Vec::new();
-    for metric in runs.iter().filter_map(ComparedRun::monitored) {
-        let title = format!("{} on the validation images", capitalised(metric.label()));
+    for (run, metric) in runs.iter().filter_map(|run| Some((run, run.monitored()?))) {
+        let title = format!("{}{}", capitalised(metric.label()), Kind::of(&run.data).place_of_metrics());
         if plots.iter().any(|(known, _)| *known == title) {
             continue;
         }

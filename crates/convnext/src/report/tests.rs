@@ -53,6 +53,26 @@ fn a_pretraining_shows_curves_and_reconstructions() {
     }
 }
 
+/// Bug: the features that a pre-training watches on images that it learns from, and the sizes of its weights, were called
+/// those of validation images.
+#[test]
+fn features_of_a_pretraining_are_not_those_of_validation_images() {
+    let metrics = r#"{"epoch":0,"step":2,"train_loss":0.8,"validation_grn_gamma":0.25}
+{"epoch":1,"step":4,"train_loss":0.7,"validation_grn_gamma":0.5}
+"#;
+    let evaluation = r#"{"kind":"fcmae","metrics":[{"name":"grn_gamma","label":"size of GRN's gamma","value":0.5,
+        "direction":"higher","unit":"none"}]}"#;
+    let files = [("config.toml", PRETRAINING), ("metrics.jsonl", metrics), ("evaluation.json", evaluation)];
+    let (one, other) = (run(&files), run(&files));
+    let both = compare_runs(&[one.path().to_owned(), other.path().to_owned()]).unwrap();
+    let place = one.path().join("comparison.html");
+    write_run_comparison(&place, &both).unwrap();
+    for page in [report(&one), fs::read_to_string(place).unwrap()] {
+        assert!(page.contains("<figcaption>Size of GRN's gamma</figcaption>"), "{page}");
+        assert!(!page.contains("on the validation images"));
+    }
+}
+
 #[test]
 fn names_of_users_are_harmless_and_nothing_is_loaded() {
     let config = "data = '<b>'\n[model]\nname = 'atto'\n";

@@ -136,6 +136,10 @@ fn what_cannot_be_analyzed_is_refused() {
     let line = "analyze photos --weights pretrained.safetensors --out x --precision bf16";
     bench.run(line).code(1).stderr(contains("--precision"));
     bench.run("analyze nowhere --weights pretrained.safetensors --out x").code(1).stderr(contains("nowhere"));
+    // Bug: it was not said why.
+    bench.draw_truncated("cut/a.jpg");
+    let run = bench.run("analyze cut --weights pretrained.safetensors --out x").code(1);
+    run.stderr(contains("none of the 1 images can be read").and(contains("a.jpg")));
     bench.run("analyze photos --out x").code(2).stderr(contains("--weights"));
     bench.run("analyze photos --weights photos --out x").code(1).stderr(contains("photos"));
 }

@@ -123,5 +123,10 @@ fn counts_that_disagree_are_refused() {
             ("classify data/val --weights nameless.pt --class-names gone.txt", &["gone.txt does not exist"]),
         ],
     );
+    // Bug: the library took a name twice, and answers of both classes looked the same.
+    let classifier = convnext::Classifier::load(bench.path("own.safetensors")).unwrap();
+    let names = convnext::core::ClassNames(["a", "b", "a"].map(str::to_owned).to_vec());
+    let refused = classifier.with_classes(names).unwrap_err().to_string();
+    assert!(refused.contains("'a' is duplicated"), "{refused}");
     bench.run("evaluate --data data --weights own.safetensors --knn --class-names two.txt").code(2);
 }

@@ -61,6 +61,46 @@ fn a_check_names_what_is_wrong() {
     bench.refuse(1, &[("data check nowhere", &["nowhere"])]);
 }
 
+/// Bug: what a check found was not told where its page could not be written.
+#[test]
+fn a_check_whose_page_cannot_be_written_tells_what_it_found() {
+    let bench = Bench::new();
+    bench.draw_classes("labelled/train", 3);
+    let run = bench.run("data check labelled --out missing/page.html").code(1);
+    run.stdout(contains("train: ")).stderr(contains("missing/page.html"));
+}
+
+/// Bug: a part for a test became OUT/val, which trainings choose by and `evaluate` calls the validation.
+#[test]
+fn a_packed_part_for_a_test_stays_one() {
+    let bench = Bench::new();
+    bench.draw_classes("labelled/train", 4);
+    bench.draw_classes("labelled/test", 2);
+    bench.succeed("data pack labelled packed --labelled");
+    assert!(bench.exists("packed/test/classes.txt") && !bench.exists("packed/val"));
+    let said = bench.succeed("data check packed");
+    assert!(said.contains("the part for a test, because there is none for validation"), "{said}");
+}
+
+/// Bug: that OUT/val was taken came out after OUT/train had been packed, and OUT could lie in what was read.
+#[test]
+fn folders_of_shards_are_looked_at_before_packing() {
+    let bench = Bench::new();
+    bench.draw_classes("labelled/train", 4);
+    bench.draw_classes("labelled/val", 2);
+    for part in ["val", "test"] {
+        let taken = format!("{part}-taken/{part}");
+        bench.write(&format!("{taken}/shard-000000.tar"), "");
+        bench.refuse(
+            1,
+            &[(&format!("data pack labelled {part}-taken --labelled"), &[&taken[..], "new folder"])],
+        );
+        assert!(!bench.exists(&format!("{part}-taken/train")));
+    }
+    bench.refuse(1, &[("data pack labelled labelled/packed --labelled", &["one in the other"])]);
+    assert!(!bench.exists("labelled/packed"));
+}
+
 #[test]
 fn packed_images_are_the_same_ones() {
     let bench = Bench::new();

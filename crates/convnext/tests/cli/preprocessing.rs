@@ -78,6 +78,20 @@ fn what_timm_states_is_trained_evaluated_and_stored() {
     assert_eq!((&back["resample"], &back["crop_pct"]), (&json!(2), &json!(0.8)));
 }
 
+/// Bug: an index knew the size of its images alone, so that `nearest` prepared the image otherwise than those of the index
+/// where the description beside foreign weights had changed.
+#[test]
+fn the_nearest_image_is_prepared_as_the_index_was_made() {
+    let bench = bench();
+    bench.succeed("embed labelled --weights timm/model.safetensors --out index.safetensors");
+    let keys = json!({ "mean": [0.0, 0.9, 0.1], "std": [0.1, 0.5, 2.0] });
+    change(&bench, "timm/config.json", "/pretrained_cfg", &keys);
+    let image = "labelled/val/vertical/00.png";
+    let found = bench.json(&format!("nearest {image} --index index.safetensors --count 1 --json"));
+    assert_eq!(found[0]["image"], image);
+    assert!(found[0]["similarity"].as_f64().unwrap() > 0.9999, "{found}");
+}
+
 /// Trains from a folder and gives the tensors' bytes.
 fn train(bench: &Bench, folder: &str, out: &str) -> Vec<Vec<u8>> {
     bench.succeed(&format!("finetune {TRAIN} --init {folder}/model.safetensors --out {out}"));

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use convnext::data::{Dataset, FreeNames, folder_name};
 use convnext::io::replace_file;
 
 use super::answer::{Chosen, UNSURE};
 use crate::cli::out_folder::make_folder;
+use crate::cli::part_file::cannot_write;
 
 /// Copies of classified images, in `FOLDER/CLASS/`.
 pub(super) struct Copies<'a> {
@@ -62,7 +63,7 @@ impl<'a> Copies<'a> {
             let target = self.names.path(&folder, &file_name);
             // Never through a link into another file.
             replace_file(&target, |mut file| file.write_all(&bytes))
-                .with_context(|| format!("cannot write {}; check the space on the disk", target.display()))?;
+                .map_err(|error| cannot_write(&target, error))?;
         }
         Ok(())
     }

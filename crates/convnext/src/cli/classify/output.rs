@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::path::Path;
 
-use anyhow::Context;
 use convnext::Prediction;
 
 use super::answer::Answer;
@@ -27,7 +26,7 @@ impl Output {
         let (part, file) = PartFile::create(path)?;
         let mut writer = csv::Writer::from_writer(file);
         let head = ["image", "rank", "label", "index", "probability", "logit", "answer"];
-        writer.write_record(head).with_context(|| part.cannot_write())?;
+        writer.write_record(head).map_err(|error| part.cannot_write(error))?;
         Ok(Self::Table(part, Box::new(writer)))
     }
 
@@ -38,7 +37,9 @@ impl Output {
                 answers.push(answer);
                 Ok(())
             }
-            Self::Table(part, writer) => write_rows(writer, &answer).with_context(|| part.cannot_write()),
+            Self::Table(part, writer) => {
+                write_rows(writer, &answer).map_err(|error| part.cannot_write(error))
+            }
         }
     }
 
@@ -47,7 +48,7 @@ impl Output {
             Self::Text { .. } => Ok(()),
             Self::Json(answers) => print_json(&answers),
             Self::Table(part, mut writer) => {
-                writer.flush().with_context(|| part.cannot_write())?;
+                writer.flush().map_err(|error| part.cannot_write(error))?;
                 part.finish()
             }
         }

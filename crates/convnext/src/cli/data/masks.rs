@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::arguments::CheckArguments;
 use crate::cli::absent::{PRINTED, absent, first};
-use crate::cli::output::{counted_in_thousands, print_json, print_text, table};
+use crate::cli::output::{counted_in_thousands, print_json, print_text, print_then_write, table};
 use crate::cli::progress::image_bar;
 
 /// JSON output of `convnext data check --task segment`.
@@ -33,13 +33,18 @@ pub(super) fn run(arguments: &CheckArguments, held_out: f64, quiet: bool) -> any
     let masks = survey_masks(data, &layout, Seed::default(), progress)?;
     bar.finish_and_clear();
     let found = images(arguments, &masks, quiet)?;
-    write_mask_sheet(out, &data.display().to_string(), &found, &masks, arguments.images)?;
-    let found = masks.data.is_some().then_some(&found);
-    match arguments.json {
-        true => print_json(&Checked { masks: &masks, found })?,
-        false => print_text(&format!("{}\nwrote {}", described(&masks, found), out.display()))?,
+    let used = masks.data.is_some().then_some(&found);
+    print_then_write(
+        || match arguments.json {
+            true => print_json(&Checked { masks: &masks, found: used }),
+            false => print_text(&described(&masks, used)),
+        },
+        || Ok(write_mask_sheet(out, &data.display().to_string(), &found, &masks, arguments.images)?),
+    )?;
+    if !arguments.json {
+        print_text(&format!("wrote {}", out.display()))?;
     }
-    refuse(&masks, found, out)
+    refuse(&masks, used, out)
 }
 
 /// Looks at the images of all parts.

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::arguments::CheckArguments;
 use super::masks::image_lines;
 use crate::cli::absent::absent;
-use crate::cli::output::{counted_in_thousands, print_json, print_text, table, thousands};
+use crate::cli::output::{counted_in_thousands, print_json, print_text, print_then_write, table, thousands};
 use crate::cli::progress::image_bar;
 
 /// JSON output of `convnext data check --task detect`.
@@ -36,13 +36,18 @@ pub(super) fn run(arguments: &CheckArguments, held_out: f64, quiet: bool) -> any
     let objects = survey_detection(data, &layout, Seed::default(), progress)?;
     bar.finish_and_clear();
     let found = images(arguments, &objects, quiet)?;
-    write_object_sheet(out, &data.display().to_string(), &found, &objects, arguments.images)?;
-    let found = objects.data.is_some().then_some(&found);
-    match arguments.json {
-        true => print_json(&Checked { objects: &objects, found })?,
-        false => print_text(&format!("{}\nwrote {}", described(&objects, found), out.display()))?,
+    let used = objects.data.is_some().then_some(&found);
+    print_then_write(
+        || match arguments.json {
+            true => print_json(&Checked { objects: &objects, found: used }),
+            false => print_text(&described(&objects, used)),
+        },
+        || Ok(write_object_sheet(out, &data.display().to_string(), &found, &objects, arguments.images)?),
+    )?;
+    if !arguments.json {
+        print_text(&format!("wrote {}", out.display()))?;
     }
-    refuse(&objects, found, out)
+    refuse(&objects, used, out)
 }
 
 /// Looks at the images of all parts.

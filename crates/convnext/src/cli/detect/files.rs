@@ -3,7 +3,6 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use convnext::data::{FreeNames, Image};
 use convnext::detect::{CocoResult, Detection};
 use convnext::io::replace_file;
@@ -30,7 +29,7 @@ impl OutFiles {
             let head = ["image", "class", "score", "left", "top", "width", "height", "pixels"];
             table.write_record(head)?;
             // Now, and not after all images, it shows whether the table can be written.
-            replace_file(path, |mut file| file.write_all(b"")).with_context(|| cannot_write(path))?;
+            replace_file(path, |mut file| file.write_all(b"")).map_err(|error| cannot_write(path, error))?;
             anyhow::Ok((path.to_owned(), table))
         });
         Ok(Self {
@@ -45,7 +44,8 @@ impl OutFiles {
     pub(super) fn write_overlay(&mut self, file_name: &str, overlay: &Image) -> anyhow::Result<()> {
         let place = self.names.path(&self.folder, &format!("{}.png", stem(file_name)));
         // Never through a link into another file.
-        replace_file(&place, |mut file| file.write_all(&overlay.png())).with_context(|| cannot_write(&place))
+        replace_file(&place, |mut file| file.write_all(&overlay.png()))
+            .map_err(|error| cannot_write(&place, error))
     }
 
     /// Adds the objects of an image.
@@ -70,7 +70,8 @@ impl OutFiles {
         self.results.finish()?;
         if let Some((path, table)) = self.table {
             let bytes = table.into_inner()?;
-            replace_file(&path, |mut file| file.write_all(&bytes)).with_context(|| cannot_write(&path))?;
+            replace_file(&path, |mut file| file.write_all(&bytes))
+                .map_err(|error| cannot_write(&path, error))?;
         }
         Ok(())
     }

@@ -3,13 +3,13 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use convnext::Segmenter;
 use convnext::data::{FreeNames, Image, LabelMap};
 use convnext::io::replace_file;
 use convnext::segment::{label_png, write_logits};
 
 use crate::cli::out_folder::stem;
+use crate::cli::part_file::cannot_write;
 
 /// Places of the files in the folder, each of another name.
 pub(super) struct OutFiles {
@@ -58,6 +58,5 @@ impl Place {
 
 fn write(place: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     // Never through a link into another file.
-    replace_file(place, |mut file| file.write_all(bytes))
-        .with_context(|| format!("cannot write {}; check the space on the disk", place.display()))
+    replace_file(place, |mut file| file.write_all(bytes)).map_err(|error| cannot_write(place, error))
 }
