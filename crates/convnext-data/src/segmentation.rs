@@ -10,7 +10,6 @@ pub(crate) mod error;
 pub(crate) mod found;
 pub(crate) mod image_size;
 pub(crate) mod known;
-pub(crate) mod listed_names;
 pub(crate) mod lists;
 pub(crate) mod mask;
 pub(crate) mod masks;

@@ -6,6 +6,8 @@
 mod labelme;
 #[path = "detection_layouts/places.rs"]
 mod places;
+#[path = "detection_layouts/voc_lists.rs"]
+mod voc_lists;
 #[path = "detection_layouts/written.rs"]
 mod written;
 

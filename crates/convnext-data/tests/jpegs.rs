@@ -145,3 +145,17 @@ fn what_lies_before_the_damage_is_kept() {
     assert_eq!(found.bytes()[..upper], expected.bytes()[..upper]);
     assert_eq!(found.pixel(60, 44), [128; 3]);
 }
+
+#[test]
+fn the_turn_in_xmp_data_counts_where_there_is_none_in_exif() {
+    let whole = bytes("grid-444.jpg");
+    let with_segment = |content: &[u8]| {
+        let length = (content.len() + 2) as u16;
+        [&whole[..2], &[0xFF, 0xE1], &length.to_be_bytes(), content, &whole[2..]].concat()
+    };
+    let in_xmp = with_segment(b"http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation=\"6\"/>");
+    let in_exif = with_segment(b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0");
+    let [upright, expected] = [in_xmp, in_exif].map(|bytes| image(&bytes, "", 3).unwrap());
+    assert_eq!(upright, expected);
+    assert_ne!(upright, image(&whole, "", 3).unwrap());
+}

@@ -84,3 +84,15 @@ fn lists_of_other_encodings_are_refused_and_not_left_out() {
         (vec!["0.png".into(), "1.png".into()], vec!["2.png".into()])
     );
 }
+
+#[test]
+fn lines_that_name_no_image_are_told_and_names_may_have_spaces() {
+    let folder = images(&["a 1", "a 2", "b 1"]);
+    list(&folder, "train.txt", "a 1\nimages/a 2.png\ngone\n");
+    list(&folder, "val.txt", "b 1\nlost 1\n");
+    let data = open(&folder);
+    assert_eq!(names(&data.train), ["a 1.png", "a 2.png"]);
+    assert_eq!(names(&data.validation), ["b 1.png"]);
+    let said = "2 lines in lists of parts name none of these images, the first 'gone' in train.txt";
+    assert!(data.decisions.iter().any(|words| words == said), "{:?}", data.decisions);
+}

@@ -72,6 +72,9 @@ pub struct Survey {
     pub parts: Vec<PartSurvey>,
     /// The files that cannot be read or decoded, with the reason. All that follows is about the others.
     pub corrupt: Vec<CorruptFile>,
+    /// Damaged files whose image is only what can be read of them, with what is wrong. They count as readable.
+    #[serde(default)]
+    pub damaged: Vec<CorruptFile>,
     /// Widths, heights and short sides; `None` when no image can be decoded.
     pub sizes: Option<Sizes>,
     /// Number of images of each format, by content: JPEG, PNG, WebP, BMP, GIF or TIFF.
@@ -139,7 +142,7 @@ pub fn survey(
         }
         drop(sender);
         for (done, (image, finding)) in (1..).zip(findings) {
-            totals.add(image, finding);
+            totals.add(image, finding, &parts);
             progress(done);
         }
     });
@@ -171,7 +174,7 @@ impl Finding {
             let (samples, facts) = samples(&file, "", options.channels, false)?;
             let mut counted = Counted::default();
             counted.add(&samples, kept);
-            let pixels = shown(samples, facts, &counted, options.orientation)?;
+            let pixels = shown(samples, &facts, &counted, options.orientation)?;
             Ok((pixels, facts, counted))
         });
         let image = match decoded {
@@ -196,7 +199,7 @@ impl Finding {
 /// would show it.
 fn shown(
     samples: Samples,
-    facts: Facts,
+    facts: &Facts,
     counted: &Counted,
     orientation: Orientation,
 ) -> Result<Image, DataError> {
@@ -213,6 +216,7 @@ fn shown(
 struct Totals {
     bytes: u64,
     corrupt: Vec<(usize, CorruptFile)>,
+    damaged: Vec<(usize, CorruptFile)>,
     sizes: SizeCounts,
     formats: BTreeMap<String, usize>,
     channels: BTreeMap<Channels, usize>,
@@ -225,10 +229,14 @@ struct Totals {
 }
 
 impl Totals {
-    fn add(&mut self, image: usize, finding: Finding) {
+    fn add(&mut self, image: usize, finding: Finding, parts: &Parts) {
         self.bytes += finding.bytes;
         match finding.image {
             Ok(decoded) => {
+                if let Some(why) = decoded.facts.damage {
+                    let (dataset, index) = parts.dataset(image);
+                    self.damaged.push((image, CorruptFile { name: dataset.name(index), why }));
+                }
                 self.sizes.add(decoded.width, decoded.height);
                 *self.formats.entry(decoded.facts.format.to_owned()).or_default() += 1;
                 *self.channels.entry(decoded.facts.channels).or_default() += 1;
@@ -250,6 +258,7 @@ impl Totals {
             classes: parts.classes().to_vec(),
             parts: parts.surveys(),
             corrupt: in_order(self.corrupt),
+            damaged: in_order(self.damaged),
             sizes: self.sizes.finish(),
             formats: self.formats,
             channels: self.channels,

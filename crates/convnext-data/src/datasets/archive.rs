@@ -4,16 +4,18 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{self, BufReader, Read, Seek},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use flate2::read::MultiGzDecoder;
 use tar::{Archive, Entry, EntryType};
 
 use crate::datasets::extensions::{OtherFiles, has_image_extension};
+use crate::datasets::linked_members::LinkedMembers;
 use crate::datasets::listing::Listing;
 use crate::datasets::relative::{add_folders, member_path, parent};
 use crate::datasets::storage::{ArchiveFile, Range, Stamp, Storage};
+use crate::datasets::tar_extent::Extent;
 use crate::error::DataError;
 
 /// The most that is unpacked into memory: 2 GiB of image files.
@@ -47,6 +49,9 @@ fn list_up_to(path: &Path, root: String, limit: u64) -> Result<Listing, DataErro
         }
     };
     let images = images.iter().map(String::as_str).collect();
+    if let Some(linked) = members.linked.summary() {
+        log::warn!("{root}: {linked}");
+    }
     let Members { folders, others, .. } = members;
     let archives = BTreeMap::new();
     let (is_archive, metadata, keeps_index) = (true, None, true);
@@ -79,7 +84,9 @@ impl Kind {
 /// The image files and folders found so far. A path that occurs twice means its last occurrence.
 #[derive(Default)]
 struct Members {
+    /// By their paths from the root on: `1.png` and `./1.png` are one.
     images: BTreeMap<PathBuf, (String, Range)>,
+    linked: LinkedMembers,
     folders: BTreeSet<String>,
     others: OtherFiles,
 }
@@ -87,19 +94,16 @@ struct Members {
 impl Members {
     /// Notes where the members of a `.tar` are, without reading them.
     fn index(&mut self, file: &mut File) -> io::Result<()> {
-        let end = file.metadata()?.len();
+        let mut extent = Extent::of(file)?;
         for entry in Archive::new(file).entries_with_seek()? {
             let entry = entry?;
+            extent.pass(&entry)?;
             let (start, length) = (entry.raw_file_position(), entry.size());
-            if start.checked_add(length).is_none_or(|last| last > end) {
-                let member = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{member} is truncated")));
-            }
             if let Some((key, path)) = self.visit(&entry)? {
                 self.images.insert(key, (path, Range { start, length }));
             }
         }
-        Ok(())
+        extent.check_end()
     }
 
     /// Unpacks the image files of a `.tar`; `None` when they take more than `limit` bytes.
@@ -127,8 +131,8 @@ impl Members {
 
     /// Notes folders and hard links; returns key and path of an image file with content of its own.
     fn visit(&mut self, entry: &Entry<'_, impl Read>) -> io::Result<Option<(PathBuf, String)>> {
-        let key = entry.path()?.into_owned();
-        let Some(path) = member_path(&key) else { return Ok(None) };
+        let key = from_root(&entry.path()?);
+        let Some(path) = member_path(&entry.path()?) else { return Ok(None) };
         match entry.header().entry_type() {
             EntryType::Directory => add_folders(&mut self.folders, &path),
             EntryType::Regular | EntryType::Continuous => {
@@ -140,12 +144,16 @@ impl Members {
             }
             EntryType::Link if has_image_extension(&key) => {
                 // A second name for an earlier member.
-                let target = entry.link_name()?.and_then(|target| self.images.get(&*target));
-                if let Some((_, place)) = target.cloned() {
-                    add_folders(&mut self.folders, parent(&path));
-                    self.images.insert(key, (path, place));
+                let target = entry.link_name()?.and_then(|target| self.images.get(&from_root(&target)));
+                match target.cloned() {
+                    Some((_, place)) => {
+                        add_folders(&mut self.folders, parent(&path));
+                        self.images.insert(key, (path, place));
+                    }
+                    None => self.linked.add(&path),
                 }
             }
+            _ if has_image_extension(&key) => self.linked.add(&path),
             _ => {}
         }
         Ok(None)
@@ -159,99 +167,10 @@ impl Members {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::io::Write;
-
-    use flate2::{Compression, write::GzEncoder};
-    use tempfile::NamedTempFile;
-
-    use super::*;
-    use crate::datasets::list_images::list_images;
-
-    fn tar(members: &[(&str, &[u8])]) -> Vec<u8> {
-        let mut builder = tar::Builder::new(Vec::new());
-        for (path, bytes) in members {
-            let mut header = tar::Header::new_gnu();
-            header.set_size(bytes.len() as u64);
-            builder.append_data(&mut header, path, *bytes).unwrap();
-        }
-        builder.into_inner().unwrap()
-    }
-
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    fn file(bytes: &[u8], suffix: &str) -> NamedTempFile {
-        let mut file = tempfile::Builder::new().suffix(suffix).tempfile().unwrap();
-        file.write_all(bytes).unwrap();
-        file
-    }
-
-    fn open(bytes: &[u8], suffix: &str) -> Result<Listing, DataError> {
-        list_images(file(bytes, suffix).path())
-    }
-
-    const LONG: &str = "a-folder-with-a-name-so-long-that-a-plain-header-cannot-hold-it-0123456789-0123456789-0123456789/1.png";
-
-    #[test]
-    fn plain_and_compressed_archives_hold_the_same() {
-        let bytes =
-            tar(&[("top/b.png", b"bee"), (LONG, b"long"), ("top/notes.txt", b"no"), ("top/a.jpg", b"a")]);
-        for listing in [open(&bytes, ".tar"), open(&gzip(&bytes), ".tgz"), open(&bytes, ".bin")] {
-            let listing = listing.unwrap();
-            let contents: Vec<(&str, Vec<u8>)> = listing
-                .images
-                .iter()
-                .enumerate()
-                .map(|(index, path)| (path, listing.storage.read(&listing.images, index).unwrap()))
-                .collect();
-            let expected =
-                [(LONG, b"long".to_vec()), ("top/a.jpg", b"a".to_vec()), ("top/b.png", b"bee".to_vec())];
-            assert_eq!(contents, expected);
-            assert!(listing.name("top/a.jpg").ends_with(": top/a.jpg"));
-        }
-    }
-
-    #[test]
-    fn the_last_of_two_members_counts_and_hard_links_are_followed() {
-        let mut builder = tar::Builder::new(tar(&[("1.png", b"old"), ("1.png", b"new")])[..2048].to_vec());
-        let mut header = tar::Header::new_gnu();
-        header.set_entry_type(EntryType::Link);
-        header.set_size(0);
-        builder.append_link(&mut header, "cat/2.png", "1.png").unwrap();
-        let listing = open(&builder.into_inner().unwrap(), ".tar").unwrap();
-        assert_eq!(listing.images.len(), 2);
-        for (index, path) in listing.images.iter().enumerate() {
-            assert_eq!(listing.storage.read(&listing.images, index).unwrap(), b"new", "{path}");
-        }
-        assert!(listing.folders.contains("cat"));
-    }
-
-    #[test]
-    fn damaged_archives_are_refused() {
-        let bytes = tar(&[("a.png", &[1; 2000]), ("b.png", &[2; 2000])]);
-        let compressed = gzip(&bytes);
-        for (bytes, suffix) in [
-            (&bytes[..3200], ".tar"),
-            (&compressed[..compressed.len() - 6], ".tar.gz"),
-            (&[7; 1000][..], ".tar"),
-        ] {
-            let message = open(bytes, suffix).unwrap_err().to_string();
-            assert!(message.contains("cannot read the archive"), "{message}");
-        }
-        let message = open(b"text", ".zip").unwrap_err().to_string();
-        assert!(message.contains("neither a folder nor a .tar"), "{message}");
-    }
-
-    #[test]
-    fn compressed_archives_must_fit_into_memory() {
-        let file = file(&gzip(&tar(&[("a.png", &[0; 600]), ("b.png", &[0; 600])])), ".tar.gz");
-        assert!(list_up_to(file.path(), "x".into(), 1200).is_ok());
-        let message = list_up_to(file.path(), "x".into(), 1199).unwrap_err().to_string();
-        assert!(message.contains("decompress it to a .tar"), "{message}");
-    }
+/// The path of a member without what means the root, such as a leading `./`.
+fn from_root(path: &Path) -> PathBuf {
+    path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir)).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! Names of image files in folders of classes that are written.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Names that are given to files, so that none is given twice.
@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 pub struct FreeNames {
     /// In lower case: some file systems know no other.
     taken: HashSet<PathBuf>,
+    /// The next number for files of a name, of which thousands may come.
+    next: HashMap<PathBuf, usize>,
 }
 
 impl FreeNames {
@@ -17,13 +19,18 @@ impl FreeNames {
             Some((stem, extension)) if !stem.is_empty() => (stem, format!(".{extension}")),
             _ => (name, String::new()),
         };
-        let mut candidate = name.to_owned();
-        let mut number = 2;
-        while !self.taken.insert(folder.join(candidate.to_lowercase())) {
-            candidate = format!("{stem}-{number}{extension}");
-            number += 1;
+        let first = folder.join(name.to_lowercase());
+        if self.taken.insert(first.clone()) {
+            return folder.join(name);
         }
-        folder.join(candidate)
+        let number = self.next.entry(first).or_insert(2);
+        loop {
+            let candidate = format!("{stem}-{number}{extension}");
+            *number += 1;
+            if self.taken.insert(folder.join(candidate.to_lowercase())) {
+                return folder.join(candidate);
+            }
+        }
     }
 }
 
@@ -67,5 +74,6 @@ mod tests {
         assert_eq!(path("x", "A.jpg"), "x/A-2.jpg");
         assert_eq!(path("y", "a.jpg"), "y/a.jpg");
         assert_eq!([path("x", ".a"), path("x", ".a")], ["x/.a", "x/.a-2"]);
+        assert_eq!([path("x", "a-3.jpg"), path("x", "a.jpg")], ["x/a-3.jpg", "x/a-4.jpg"]);
     }
 }

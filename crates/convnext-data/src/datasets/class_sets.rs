@@ -1,6 +1,6 @@
 //! Sets of classes by their names.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use convnext_core::ClassNames;
 
@@ -28,11 +28,14 @@ pub fn members_of_sets(
     classes: &ClassNames,
     source: &str,
 ) -> Result<Vec<Vec<bool>>, DataError> {
+    // There may be thousands of both.
+    let places: HashMap<&str, usize> =
+        classes.0.iter().enumerate().map(|(place, class)| (class.as_str(), place)).collect();
     let members = |set: &String| {
         let mut members = vec![false; classes.len()];
         for class in classes_of_set(set) {
             let unknown = || DataError::unknown_class(class.to_owned(), source.to_owned(), classes);
-            members[classes.index(class).ok_or_else(unknown)?] = true;
+            members[*places.get(class).ok_or_else(unknown)?] = true;
         }
         Ok(members)
     };

@@ -10,7 +10,7 @@ use crate::datasets::split::choose;
 use crate::datasets::storage::Stamp;
 use crate::error::DataError;
 use crate::pixels::image::Image;
-use crate::reading::decode::decode_as;
+use crate::reading::decode::decode_named;
 use crate::reading::decoding::Decoding;
 use crate::reading::headers::ReadSeek;
 
@@ -125,16 +125,16 @@ impl Dataset {
         self.files.open(self.file(index))
     }
 
-    /// Reads and decodes an image.
+    /// Reads and decodes an image. Of a damaged file whose image is only what can be read of it, a warning says so,
+    /// once for these options and their copies.
     ///
     /// # Errors
-    /// Those of [`Self::read`], and those of [`decode_as`] with the name of the file.
+    /// Those of [`Self::read`], and those of [`crate::decode_as`] with the name of the file.
     ///
     /// # Panics
     /// When `index` is not below [`Self::len`].
     pub fn image(&self, index: usize, decoding: &Decoding) -> Result<Image, DataError> {
-        // The name may have to be read, so only messages have it.
-        decode_as(&self.read(index)?, "", decoding).map_err(|error| error.named(self.name(index)))
+        decode_named(&self.read(index)?, &|| self.name(index), decoding)
     }
 
     /// The stamp of what holds an image: with another one, the image may be another.

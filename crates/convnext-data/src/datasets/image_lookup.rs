@@ -44,13 +44,8 @@ impl<'a> Lookup<'a> {
             let name = name.trim_start_matches('/').trim_start_matches("./");
             let same_name = self.by_name.get(last(name))?;
             let path = |image: usize| self.listing.images.get(image);
-            let beside = |&&image: &&usize| match folder {
-                "" => path(image) == name,
-                folder => {
-                    path(image).strip_prefix(folder).is_some_and(|rest| rest.strip_prefix('/') == Some(name))
-                }
-            };
-            if let Some(&image) = same_name.iter().find(beside) {
+            let beside = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+            if let Some(image) = self.listing.images.position(&beside) {
                 return Some(image);
             }
             // Of a path of another machine the last parts are those that are here.

@@ -3,7 +3,11 @@
 //! A set is told by its name, its classes in order with `;` between them, so that a data set of such labels is one whose
 //! classes are the sets that occur; the image without any class has the empty one.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use convnext_core::{ClassNames, Seed};
 
@@ -76,9 +80,12 @@ fn hold_out(all: Found, fraction: f64, seed: Seed) -> Result<(Found, Found), Dat
     images.sort_unstable();
     let [_, chosen] = split_class("", &images, fraction, seed);
     let mut measured: BTreeSet<usize> = chosen.into_iter().collect();
-    for class in &classes_of_sets(&names(&all.classes)).0 {
-        let has = |set: &str| classes_of_set(set).any(|other| other == class);
-        let images = || all.classes.iter().filter(|(set, _)| has(set)).flat_map(|(_, images)| images);
+    let mut by_class: BTreeMap<&str, Vec<&Vec<usize>>> = BTreeMap::new();
+    for (set, images) in &all.classes {
+        classes_of_set(set).for_each(|class| by_class.entry(class).or_default().push(images));
+    }
+    for sets in by_class.values() {
+        let images = || sets.iter().copied().flatten();
         if images().all(|image| measured.contains(image))
             && let Some(first) = images().min()
         {

@@ -93,11 +93,11 @@ pub fn is_collection(path: &Path) -> bool {
 
 /// Opens a folder, a `.tar` or a `.tar.gz` whose folders are classes, or whose labels a CSV file names.
 ///
-/// Three layouts are known, each also inside of a single top folder: `train/CLASS/*` and `val/CLASS/*`;
-/// `train/CLASS/*` alone; `CLASS/*`. Folders of parts go by the words of Hugging Face's `datasets` in any case, alone or
-/// among others (`Training`, `seg_train`, `val2017`; `valid`, `dev`; `test`, `eval`, ...): with a validation part, a test
-/// part is not looked at, and without one the test part takes its place, which a warning says. In the last two layouts,
-/// `validation_fraction` of each class, chosen by the seed, is set apart for validation: rounded, at
+/// Three layouts are known, each also inside of a single top folder: `train/CLASS/*` and `val/CLASS/*`; `train/CLASS/*`
+/// alone; `CLASS/*`. Folders of parts go by the words of Hugging Face's `datasets` in any case, alone or among others
+/// (`Training`, `seg_train`, `val2017`; `valid`, `dev`; `test`, `eval`, ...): with a validation part, a test part is
+/// not looked at, and without one the test part takes its place, as [`LabelledData::validation_split`] says. In the
+/// last two layouts, `validation_fraction` of each class, chosen by the seed, is set apart for validation: rounded, at
 /// least one image, while training keeps at least one. Images may lie deeper below a class.
 ///
 /// With `labels` the folders do not matter. The file is CSV with `,`, `;` or tabs and a header with the columns `path` (or

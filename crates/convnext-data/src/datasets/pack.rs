@@ -12,8 +12,8 @@ use tar::{Builder, Header};
 use crate::datasets::dataset::Dataset;
 use crate::datasets::extensions::has_image_extension;
 use crate::datasets::partial_file::PartialFile;
-use crate::datasets::shards::BLOCK;
 use crate::datasets::shards::classes::CLASSES_FILE;
+use crate::datasets::tar_extent::BLOCK;
 use crate::error::DataError;
 
 /// Summary of the shards that [`pack`] wrote.

@@ -46,6 +46,20 @@ impl Paths {
         &self.text[start..self.ends[index]]
     }
 
+    /// The position of a path among sorted ones.
+    pub(crate) fn position(&self, path: &str) -> Option<usize> {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = (low + high) / 2;
+            if self.get(middle) < path {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        (low < self.len() && self.get(low) == path).then_some(low)
+    }
+
     /// All paths in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         (0..self.len()).map(|index| self.get(index))

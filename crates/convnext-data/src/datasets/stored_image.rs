@@ -1,4 +1,4 @@
-//! The size and the turn of an image of a data set, by as little of its file as tells them.
+//! The size and the turn of an image of a data set, without decoding it.
 
 use std::io::Read;
 
@@ -9,8 +9,8 @@ use crate::reading::stored_size::{StoredImage, stored_at_start, stored_in_file};
 /// Bytes that nearly every header fits into.
 const HEADER: u64 = 1 << 16;
 
-/// Size and turn of an image without decoding it: from the beginning of its file, or all of it where that does not tell. `None`
-/// where that cannot be.
+/// Size and turn of an image without decoding it: from the beginning of its file, or all of it where that does not tell, as of
+/// JPEG files, which are checked to be complete. `None` where that cannot be.
 ///
 /// # Errors
 /// [`DataError`] when the file cannot be read.

@@ -90,7 +90,7 @@ fn gather(path: &Path, listing: &Listing, layout: &DetectionLayout) -> Result<Ga
     let mut files = side_files(path, listing, |file| has_extension(file, &["xml"]))?;
     files.retain(|_, bytes| voc::is_voc(bytes));
     if !files.is_empty() {
-        return Ok(voc::gather(listing, &files, &texts));
+        return voc::gather(listing, &files, &texts);
     }
     match has_labels(listing, &texts) {
         true => yolo(listing, &texts, None, layout),

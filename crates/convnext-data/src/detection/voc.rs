@@ -1,19 +1,22 @@
 //! Pascal VOC's XML file for each image (facts, "Others").
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use convnext_core::{BoundingBox, ImageSize};
 use roxmltree::{Document, Node};
 
 use crate::datasets::class_name::canonical_name;
 use crate::datasets::image_lookup::{Lookup, split_of, split_of_image};
+use crate::datasets::listed_names::ImageNames;
 use crate::datasets::listing::Listing;
-use crate::datasets::parts::{Named, Split};
+use crate::datasets::part_lists::PartLists;
+use crate::datasets::parts::Named;
 use crate::datasets::relative::{parent, stem};
 use crate::datasets::side_files::SideFiles;
 use crate::detection::annotated::{AnnotatedFile, AnnotatedObject, AnnotationSource};
 use crate::detection::gathered::Gathered;
 use crate::detection::quirks::Quirk;
+use crate::error::DataError;
 use crate::loading::corrupt_file::CorruptFile;
 
 /// `true` for a file of VOC. CVAT's of many images begins with `<annotations>`.
@@ -24,8 +27,11 @@ pub(crate) fn is_voc(bytes: &[u8]) -> bool {
 }
 
 /// Reads the files of all images. Classes are the names, sorted. `lists` may hold VOC's lists of parts.
-pub(crate) fn gather(listing: &Listing, files: &SideFiles, lists: &SideFiles) -> Gathered {
-    let images = Images { lookup: Lookup::of(listing), by_stem: by_stem(listing), splits: splits(lists) };
+///
+/// # Errors
+/// [`DataError::Layout`] for lists of parts, as [`PartLists::read`] says.
+pub(crate) fn gather(listing: &Listing, files: &SideFiles, lists: &SideFiles) -> Result<Gathered, DataError> {
+    let images = Images { lookup: Lookup::of(listing), by_stem: by_stem(listing) };
     let mut gathered = Gathered::default();
     for (path, bytes) in files {
         if let Err(why) = read(listing, &images, path, bytes, &mut gathered) {
@@ -36,15 +42,33 @@ pub(crate) fn gather(listing: &Listing, files: &SideFiles, lists: &SideFiles) ->
     let category_ids = vec![None; gathered.classes.len()];
     gathered.sources.push(AnnotationSource { name: listing.name(""), category_ids });
     gathered.decisions.push(format!("VOC's XML files: {}", gathered.images.len()));
-    gathered
+    // Not all images: masks of segmentation are called as those that they belong to.
+    let named = gathered.claimed().chain(images.by_stem.values().copied().flatten()).collect();
+    divide(&mut gathered, listing, lists, &named)?;
+    Ok(gathered)
+}
+
+/// Divides images by lists of parts, whose lines name some of these, and says what is unusual in the lists.
+fn divide(
+    gathered: &mut Gathered,
+    listing: &Listing,
+    lists: &SideFiles,
+    named: &BTreeSet<usize>,
+) -> Result<(), DataError> {
+    let names = ImageNames::of(listing, named.iter().map(|&image| (image, true)));
+    let Some(lists) = PartLists::read(listing, lists, is_list, &names, "an image")? else { return Ok(()) };
+    for image in &mut gathered.images {
+        image.split = lists.split(image.file);
+    }
+    let remarks = lists.remarks(listing, gathered.images.iter().map(|image| image.file));
+    gathered.decisions.extend(remarks);
+    Ok(())
 }
 
 struct Images<'a> {
     lookup: Lookup<'a>,
     /// Images by their names without extension, where there is one.
     by_stem: HashMap<&'a str, Option<usize>>,
-    /// Parts of lists, by names without extension; none without lists.
-    splits: HashMap<String, Split>,
 }
 
 fn by_stem(listing: &Listing) -> HashMap<&str, Option<usize>> {
@@ -62,17 +86,6 @@ pub(crate) fn is_list(path: &str) -> bool {
         && matches!(Named::of(stem(path)), Named::Wholly(_))
 }
 
-fn splits(lists: &SideFiles) -> HashMap<String, Split> {
-    let mut splits = HashMap::new();
-    for (path, text) in lists.iter().filter(|(path, _)| is_list(path)) {
-        let Some(split) = Named::of(stem(path)).split() else { continue };
-        let text = String::from_utf8_lossy(text);
-        let names = text.lines().filter_map(|line| line.split_whitespace().next());
-        splits.extend(names.map(|name| (name.to_owned(), split)));
-    }
-    splits
-}
-
 fn read(
     listing: &Listing,
     images: &Images<'_>,
@@ -88,10 +101,7 @@ fn read(
     let file = images.find(listing, path, name)?;
     gathered.claim(file, path)?;
     let objects = objects(root, path, gathered)?;
-    let split = match images.splits.is_empty() {
-        true => split_of(path).or_else(|| split_of_image(listing.images.get(file))),
-        false => images.splits.get(stem(path)).copied(),
-    };
+    let split = split_of(path).or_else(|| split_of_image(listing.images.get(file)));
     let (stated, id) = (size(root), gathered.images.len() as i64 + 1);
     gathered.images.push(AnnotatedFile { file, id, stated, split, objects, ..AnnotatedFile::default() });
     Ok(())
@@ -102,10 +112,14 @@ impl Images<'_> {
     /// it was copied from, so that the image that is called as the file comes first.
     fn find(&self, listing: &Listing, path: &str, name: &str) -> Result<usize, String> {
         let named = self.lookup.find(name, parent(path), split_of(path));
-        let of_stem = |name: &str| self.by_stem.get(name).copied().flatten();
         let own = named.filter(|&image| stem(listing.images.get(image)) == stem(path));
-        let found = own.or_else(|| of_stem(stem(path))).or(named).or_else(|| of_stem(stem(name)));
+        let found = own.or_else(|| self.of_stem(stem(path))).or(named).or_else(|| self.of_stem(stem(name)));
         found.ok_or_else(|| format!("its image {name} is not there, nor one called {}", stem(path)))
+    }
+
+    /// The only image of this name without extension.
+    fn of_stem(&self, name: &str) -> Option<usize> {
+        self.by_stem.get(name).copied().flatten()
     }
 }
 

@@ -145,9 +145,8 @@ impl Source for ImageSource {
         };
         let mut rng = visit.stream(Purpose::Augmentation);
         if self.fast_decode && !reader.are_kept() {
-            // The name may have to be read, so only messages have it.
-            let values = train.apply_to_file(&self.dataset.read(sample)?, "", &self.decoding, &mut rng);
-            let values = values.map_err(|error| error.named(self.dataset.name(sample)))?;
+            let (bytes, name) = (self.dataset.read(sample)?, || self.dataset.name(sample));
+            let values = train.apply_to_named(&bytes, &name, &self.decoding, &mut rng)?;
             return Ok(PreparedImage { values, size: train.image_size });
         }
         let values = train.apply(&*reader.image(sample)?, &mut rng);

@@ -49,15 +49,30 @@ pub fn decode(
 /// # Errors
 /// Those of [`decode`].
 pub fn decode_as(bytes: &[u8], name: &str, decoding: &Decoding) -> Result<Image, DataError> {
-    let (samples, facts) = samples(bytes, name, decoding.channels, decoding.range.is_unstated())?;
+    decode_named(bytes, &|| name.to_owned(), decoding)
+}
+
+/// [`decode_as`] of a file whose name may have to be read, so that only messages ask for it.
+pub(crate) fn decode_named(
+    bytes: &[u8],
+    name: &dyn Fn() -> String,
+    decoding: &Decoding,
+) -> Result<Image, DataError> {
+    let read = || {
+        let (samples, facts) = samples(bytes, "", decoding.channels, decoding.range.is_unstated())?;
+        Ok((upright(samples, &facts, decoding)?, facts))
+    };
+    let (image, facts) = read().map_err(|error: DataError| error.named(name()))?;
     decoding.warn_once(&facts);
-    let image = upright(samples, facts, decoding)?;
     decoding.look_at(&image, &facts);
+    if let Some(damage) = &facts.damage {
+        decoding.warn_of_damage(name(), damage);
+    }
     Ok(image)
 }
 
 /// The image of samples.
-pub(crate) fn upright(samples: Samples, facts: Facts, decoding: &Decoding) -> Result<Image, DataError> {
+pub(crate) fn upright(samples: Samples, facts: &Facts, decoding: &Decoding) -> Result<Image, DataError> {
     let image = samples.into_image(&decoding.range)?;
     Ok(match decoding.orientation {
         Orientation::Honour => turned(image, facts.turn),
@@ -85,7 +100,7 @@ pub(crate) fn samples(
 fn stored(bytes: &[u8], name: &str, channels: usize) -> Result<(Samples, Facts), DataError> {
     let Some(format) = Format::of(bytes) else { return Err(unknown(bytes, name)) };
     let (samples, turn, meaning) = match format {
-        Format::Jpeg => jpeg::read(bytes, name)?,
+        Format::Jpeg => return jpeg::read(bytes, name),
         Format::Tiff => tiff_file::read(bytes, name, matches!(channels, 1 | COLOURS))?,
         Format::Gif => (gif::read(bytes, name)?, Turn::NoTransforms, Channels::Colour),
         Format::Png => match through_image(bytes, name, ImageFormat::Png) {
@@ -98,7 +113,7 @@ fn stored(bytes: &[u8], name: &str, channels: usize) -> Result<(Samples, Facts),
         Format::WebP => through_image(bytes, name, ImageFormat::WebP)?,
         Format::Bmp => through_image(bytes, name, ImageFormat::Bmp)?,
     };
-    let facts = Facts { format: format.name(), channels: meaning, turn, samples: samples.kind };
+    let facts = Facts { format: format.name(), channels: meaning, turn, samples: samples.kind, damage: None };
     Ok((samples, facts))
 }
 

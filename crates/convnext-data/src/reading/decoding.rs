@@ -1,8 +1,11 @@
 //! Decoding options.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use convnext_core::{Preprocessing, ValueRange};
@@ -12,7 +15,7 @@ use crate::pixels::orientation::Orientation;
 use crate::reading::facts::Facts;
 use crate::reading::levels_seen::LevelsSeen;
 
-/// Decoding options. Copies warn once, all together, of files that the range was not made for.
+/// Decoding options. Copies warn once, all together, of files that the range was not made for, and of each damaged file.
 #[derive(Debug, Clone)]
 pub struct Decoding {
     /// Channels of the images.
@@ -22,6 +25,8 @@ pub struct Decoding {
     /// Values of the files that become 0 and 1.
     pub range: ValueRange,
     has_warned: Arc<AtomicBool>,
+    /// Names of the damaged files that were told.
+    damaged: Arc<Mutex<HashSet<String>>>,
     seen: Arc<LevelsSeen>,
 }
 
@@ -33,6 +38,7 @@ impl Decoding {
             orientation,
             range: ValueRange::Unstated,
             has_warned: Arc::default(),
+            damaged: Arc::default(),
             seen: Arc::default(),
         }
     }
@@ -53,6 +59,19 @@ impl Decoding {
         let Some(words) = self.mismatch(facts) else { return };
         if !self.has_warned.swap(true, Ordering::Relaxed) {
             log::warn!("{words}");
+        }
+    }
+
+    /// Warns of a file whose image is only what can be read of it, once, and not in every epoch. Without a name there is
+    /// nobody to tell.
+    pub(crate) fn warn_of_damage(&self, name: String, damage: &str) {
+        if name.is_empty() {
+            return;
+        }
+        let mut told = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        if !told.contains(&name) {
+            log::warn!("{name}: {damage}; the image is what can be read of it, as in libjpeg");
+            told.insert(name);
         }
     }
 
@@ -115,6 +134,7 @@ mod tests {
             channels: Channels::Greyscale,
             turn: Turn::NoTransforms,
             samples,
+            damage: None,
         };
         let told = |range: ValueRange, samples| {
             Decoding::new(1, Orientation::Honour)

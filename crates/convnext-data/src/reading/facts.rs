@@ -53,7 +53,7 @@ impl fmt::Display for Channels {
 }
 
 /// Properties of an image file besides its pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Facts {
     /// Name of the format, by content.
     pub(crate) format: &'static str,
@@ -63,4 +63,6 @@ pub(crate) struct Facts {
     pub(crate) turn: Turn,
     /// The type of its values.
     pub(crate) samples: SampleType,
+    /// What is wrong with the file, where its image is only what can be read of it.
+    pub(crate) damage: Option<String>,
 }

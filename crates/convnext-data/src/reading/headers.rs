@@ -9,6 +9,7 @@ use tiff::{decoder::Decoder, tags::Tag};
 
 use convnext_core::COLOURS;
 
+use crate::reading::caught::caught;
 use crate::reading::size_limit::MAX_DECODED_BYTES;
 
 /// A source of bytes that can seek.
@@ -37,7 +38,9 @@ pub(crate) fn looks_sound(file: Box<dyn ReadSeek + '_>, channels: usize) -> io::
     Ok(match start {
         [0xFF, 0xD8, ..] => shown && jpeg(&mut file)?,
         [0x89, b'P', b'N', b'G', ..] => png(&mut file, (!shown).then_some(channels))?,
-        [b'I', b'I', b'*', 0, ..] | [b'M', b'M', 0, b'*', ..] => tiff(file, channels),
+        [b'I', b'I', b'*', 0, ..] | [b'M', b'M', 0, b'*', ..] => {
+            caught(|| tiff(file, channels)).unwrap_or(false)
+        }
         [b'G', b'I', b'F', b'8', ..] => shown && gif(&mut file)?,
         [b'B', b'M', ..] => shown && bitmap(&mut file)?,
         [b'R', b'I', b'F', b'F', size @ .., b'W', b'E', b'B', b'P'] => {
@@ -127,8 +130,9 @@ fn bitmap(file: &mut File<'_>) -> io::Result<bool> {
 fn webp(mut file: File<'_>, size: u32) -> io::Result<bool> {
     let whole = u64::from(size) + 8 <= file.seek(SeekFrom::End(0))?;
     file.seek(SeekFrom::Start(0))?;
-    let sides = ImageReader::with_format(file, image::ImageFormat::WebP).into_dimensions();
-    Ok(whole && sides.is_ok_and(|(width, height)| fits(width.into(), height.into())))
+    let sides = caught(|| ImageReader::with_format(file, image::ImageFormat::WebP).into_dimensions());
+    let fit = |(width, height): (u32, u32)| fits(width.into(), height.into());
+    Ok(whole && sides.is_some_and(|sides| sides.is_ok_and(fit)))
 }
 
 /// The first directory tells the sides, the channels, and where all the pixels are.

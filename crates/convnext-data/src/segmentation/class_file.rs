@@ -16,7 +16,7 @@ use crate::segmentation::error::MaskError;
 /// name are one class; `void`, `unlabelled` and `ignore` are ignored.
 ///
 /// # Errors
-/// [`DataError::ClassFile`] with the line that is wrong.
+/// [`MaskError::ClassFile`] with the line that is wrong.
 pub(crate) fn read_class_file(name: &str, bytes: &[u8]) -> Result<ClassTable, MaskError> {
     let wrong = |line: u64, why: String| MaskError::ClassFile { path: name.to_owned(), line, why };
     let text = std::str::from_utf8(bytes).map_err(|_| wrong(1, "it is no UTF-8 text".into()))?;

@@ -2,6 +2,7 @@
 
 use convnext_core::{ClassNames, counted};
 
+use crate::datasets::listed::listed;
 use crate::pixels::label_map::LabelMap;
 use crate::segmentation::class_file::read_class_file;
 use crate::segmentation::class_table::{ClassTable, TableClass};
@@ -205,7 +206,7 @@ impl Wishes {
         }
         if !absent.is_empty() {
             let hint = if absent == [0] { "; if classes begin at 1, say --reduce-zero-label" } else { "" };
-            decisions.push(format!("no pixel has the number {}{hint}", refusal::listed(&absent)));
+            decisions.push(format!("no pixel has the number {}{hint}", listed(&absent)));
         }
         Ok(of_numbers(all.into_iter().map(|id| (format!("class_{id}"), id))))
     }

@@ -12,7 +12,7 @@ use crate::datasets::in_parallel::in_parallel;
 use crate::datasets::list_images::list_images;
 use crate::datasets::listing::Listing;
 use crate::datasets::parts::Split;
-use crate::datasets::relative::{last, parent};
+use crate::datasets::relative::{last, parent, stem};
 use crate::datasets::side_files::{SideFiles, side_files};
 use crate::datasets::stored_image::stored_image;
 use crate::error::DataError;
@@ -28,7 +28,6 @@ use crate::segmentation::image_size::other_size;
 use crate::segmentation::lists;
 use crate::segmentation::masks::{MaskSource, Masks};
 use crate::segmentation::pairs::{Pairs, known_data, pair};
-use crate::segmentation::place::stem;
 use crate::segmentation::seen::MaskCounts;
 
 /// Images and masks of a data set.

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use crate::datasets::listing::Listing;
 use crate::datasets::parts::{Named, Split};
-use crate::datasets::relative::quoted;
+use crate::datasets::relative::{quoted, stem};
 use crate::error::DataError;
 use crate::segmentation::known::KnownData;
-use crate::segmentation::place::{MASK_SUFFIXES, Place, Role, cut, stem};
+use crate::segmentation::place::{MASK_SUFFIXES, Place, Role, cut};
 
 /// The files of data for segmentation, by their positions in the listing.
 #[derive(Debug, Default)]

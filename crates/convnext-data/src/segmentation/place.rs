@@ -1,6 +1,6 @@
 //! Role of a file of data for segmentation, by its path: image, mask, or neither.
 
-use crate::datasets::relative::{last, parent};
+use crate::datasets::relative::{parent, stem};
 
 /// Role of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,12 +95,6 @@ impl Place {
         let suffixes: &[&str] = if role == Role::Image { &IMAGE_SUFFIXES } else { &MASK_SUFFIXES };
         Self { role, key: at(stem), bare: at(cut(stem, suffixes)), folders }
     }
-}
-
-/// The name of a file without its extension.
-pub(crate) fn stem(path: &str) -> &str {
-    let name = last(path);
-    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }
 
 /// A stem without a suffix that it has, where something is left.

@@ -2,6 +2,7 @@
 
 use convnext_core::ClassNames;
 
+use crate::datasets::listed::listed;
 use crate::segmentation::palettes::DifferingIndex;
 use crate::segmentation::seen::SeenValues;
 use crate::segmentation::value::MaskValue;
@@ -17,16 +18,6 @@ pub(crate) struct Refusal {
 
 fn refusal(found: String, advice: &str, example: Option<usize>) -> Refusal {
     Refusal { found, advice: advice.to_owned(), example }
-}
-
-/// The first few values.
-pub(crate) fn listed<T: ToString>(values: &[T]) -> String {
-    const SHOWN: usize = 8;
-    let mut shown: Vec<String> = values.iter().take(SHOWN).map(T::to_string).collect();
-    if values.len() > SHOWN {
-        shown.push(format!("and {} more", values.len() - SHOWN));
-    }
-    shown.join(", ")
 }
 
 fn first_of(seen: &SeenValues, value: Option<&MaskValue>) -> Option<usize> {

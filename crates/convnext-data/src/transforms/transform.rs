@@ -10,7 +10,7 @@ use crate::error::DataError;
 use crate::pixels::image::Image;
 use crate::pixels::orientation::Orientation;
 use crate::pixels::resample::CropTarget;
-use crate::reading::decode::decode_as;
+use crate::reading::decode::decode_named;
 use crate::reading::decoding::Decoding;
 use crate::transforms::augment::{ColorJitter, RandAugment, RandomErasing};
 use crate::transforms::crop::TrainCrop;
@@ -147,7 +147,18 @@ impl TrainTransform {
         decoding: &Decoding,
         rng: &mut impl rand::Rng,
     ) -> Result<Vec<f32>, DataError> {
-        let whole = || decode_as(bytes, name, decoding);
+        self.apply_to_named(bytes, &|| name.to_owned(), decoding, rng)
+    }
+
+    /// [`Self::apply_to_file`] of a file whose name may have to be read, so that only messages ask for it.
+    pub(crate) fn apply_to_named(
+        &self,
+        bytes: &[u8],
+        name: &dyn Fn() -> String,
+        decoding: &Decoding,
+        rng: &mut impl rand::Rng,
+    ) -> Result<Vec<f32>, DataError> {
+        let whole = || decode_named(bytes, name, decoding);
         let Some(jpeg) = self.crop.scaled_jpeg(bytes, decoding) else {
             return Ok(self.apply(&whole()?, rng));
         };

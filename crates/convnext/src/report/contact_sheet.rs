@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use convnext_core::{Limits, counted, format_limits};
-use convnext_data::{DuplicateGroup, Survey, SurveyedImage, Thumbnail};
+use convnext_data::{CorruptFile, DuplicateGroup, Survey, SurveyedImage, Thumbnail};
 use maud::{Markup, html};
 
 use super::whole_page::whole;
@@ -17,7 +17,7 @@ pub(super) fn render(data: &str, survey: &Survey) -> String {
     let body = html! {
         (classes(survey))
         (sizes(survey))
-        (corrupt(survey))
+        (unsound(survey))
         (duplicates(survey))
         (images(survey))
     };
@@ -116,13 +116,21 @@ pub(super) fn sizes(survey: &Survey) -> Markup {
     }
 }
 
-pub(super) fn corrupt(survey: &Survey) -> Markup {
+/// Files that cannot be read, and those that are damaged.
+pub(super) fn unsound(survey: &Survey) -> Markup {
     html! {
-        @if !survey.corrupt.is_empty() {
-            h2 { (counted(survey.corrupt.len(), "image", "images")) " cannot be read" }
+        (files(&survey.corrupt, "cannot be read"))
+        (files(&survey.damaged, "can be read only in part"))
+    }
+}
+
+fn files(files: &[CorruptFile], what: &str) -> Markup {
+    html! {
+        @if !files.is_empty() {
+            h2 { (counted(files.len(), "image", "images")) " " (what) }
             ul {
-                @for file in survey.corrupt.iter().take(LISTED) { li { (file.name) ": " (file.why) } }
-                @if survey.corrupt.len() > LISTED { li { "and " (survey.corrupt.len() - LISTED) " more" } }
+                @for file in files.iter().take(LISTED) { li { (file.name) ": " (file.why) } }
+                @if files.len() > LISTED { li { "and " (files.len() - LISTED) " more" } }
             }
         }
     }

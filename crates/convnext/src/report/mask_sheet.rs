@@ -9,7 +9,7 @@ use convnext_data::{
 use convnext_segment::overlay;
 use maud::{Markup, html};
 
-use super::contact_sheet::{corrupt, duplicates, facts, sizes};
+use super::contact_sheet::{duplicates, facts, sizes, unsound};
 use super::whole_page::whole;
 
 /// Names that are listed of each kind.
@@ -37,7 +37,7 @@ pub(super) fn render(data: &str, survey: &Survey, masks: &SegmentationSurvey, sh
         (names("images without a mask", &masks.images_alone))
         (names("masks without an image", &masks.masks_alone))
         (sizes(survey))
-        (corrupt(survey))
+        (unsound(survey))
         (duplicates(survey))
         @if let Some(data) = &masks.data {
             (images("train", &data.train, &colours, shown))

@@ -9,7 +9,7 @@ use convnext_data::{
 use convnext_detect::{DrawnObject, small_detection_overlay};
 use maud::{Markup, html};
 
-use super::contact_sheet::{corrupt, duplicates, facts, sizes};
+use super::contact_sheet::{duplicates, facts, sizes, unsound};
 use super::mask_sheet::{files, names, swatch};
 use super::whole_page::whole;
 
@@ -31,7 +31,7 @@ pub(super) fn render(data: &str, survey: &Survey, objects: &DetectionSurvey, sho
         (files("images whose annotations cannot be used", &objects.unusable))
         (names("images in no annotations", &objects.images_alone))
         (sizes(survey))
-        (corrupt(survey))
+        (unsound(survey))
         (duplicates(survey))
         @if let Some(data) = &objects.data {
             (images("train", &data.train, &colours, shown))

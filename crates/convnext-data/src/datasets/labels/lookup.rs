@@ -5,7 +5,7 @@ use std::{
     cell::OnceCell,
     collections::BTreeSet,
     fs,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use unicode_normalization::UnicodeNormalization;
@@ -15,9 +15,9 @@ use crate::datasets::relative::parent;
 use crate::datasets::storage::Storage;
 
 /// The images of a listing by what people write for them, in this order: the path below the data; below the only
-/// folder there is; below the folder of the label file; the same but for the Unicode form or a missing
-/// extension; the end of a path, such as the name alone, if only one image has it; from the folder of the
-/// label file or the current one on. Absolute paths may lead into the data.
+/// folder there is; below the folder of the label file; from the folder of the label file or the current one on, with `..`
+/// for the folder above; the same but for the Unicode form or a missing extension; the end of a path, such as the name
+/// alone, if only one image has it. Absolute paths may lead into the data.
 pub(super) struct Lookup<'a> {
     listing: &'a Listing,
     /// Roots of paths: the data, the folder that all images lie in, that of the label file.
@@ -46,7 +46,7 @@ impl<'a> Lookup<'a> {
         }
         let (mut roots, mut bases) = (Vec::new(), Vec::new());
         if let Storage::Folder(root) = &listing.storage {
-            roots.extend(std::path::absolute(root));
+            roots.extend(std::path::absolute(root).map(|root| without_dots(&root)));
             roots.extend(fs::canonicalize(root));
             bases.extend(labels.parent().and_then(|folder| std::path::absolute(folder).ok()));
             bases.extend(std::env::current_dir());
@@ -68,47 +68,43 @@ impl<'a> Lookup<'a> {
     /// The position of the image that a path means.
     pub(super) fn find(&self, path: &str) -> Result<usize, NotFound> {
         let path = path.replace('\\', "/");
-        let absolute = Path::new(&path).is_absolute();
-        if absolute {
+        if Path::new(&path).is_absolute() {
             return self.find_below(&self.below_root(Path::new(&path)).ok_or(NotFound::Absent)?);
         }
-        match self.find_below(path.strip_prefix("./").unwrap_or(&path)) {
-            Err(NotFound::Absent) => {
-                let below = self.bases.iter().find_map(|base| self.below_root(&base.join(&path)));
-                self.find_below(&below.ok_or(NotFound::Absent)?)
-            }
-            found => found,
+        let path = path.strip_prefix("./").unwrap_or(&path);
+        // Exact paths first, from everywhere: the search for similar ones looks at all images of a name.
+        let from_base = || self.bases.iter().filter_map(|base| self.below(&base.join(path)));
+        let exact = self.exact(path).or_else(|| from_base().find_map(|below| self.exact(&below)));
+        let found = exact.unwrap_or_else(|| self.find_similar(path));
+        if found != Err(NotFound::Absent) {
+            return found;
         }
+        let from_base = self.bases.iter().filter_map(|base| self.below_root(&base.join(path)));
+        let mut found = from_base.map(|below| self.find_below(&below));
+        found.find(|found| *found != Err(NotFound::Absent)).unwrap_or(Err(NotFound::Absent))
     }
 
     /// The position of the image that a path below the data means.
     fn find_below(&self, path: &str) -> Result<usize, NotFound> {
+        self.exact(path).unwrap_or_else(|| self.find_similar(path))
+    }
+
+    /// The position of the image of exactly this path from one of the starts on; `None` where there is none.
+    fn exact(&self, path: &str) -> Option<Result<usize, NotFound>> {
         // The first two starts never lead to two images, but the file's own folder may.
-        let found: BTreeSet<usize> =
-            self.starts.iter().filter_map(|start| self.position(&format!("{start}{path}"))).collect();
-        self.only(found).unwrap_or_else(|| self.find_similar(path))
+        let paths = self.starts.iter().map(|start| format!("{start}{path}"));
+        self.only(paths.filter_map(|path| self.listing.images.position(&path)).collect())
     }
 
-    /// An absolute path of a file as a path below the data.
+    /// An absolute path of a file as a path below the data, links followed.
     fn below_root(&self, path: &Path) -> Option<String> {
-        let below =
-            |path: &Path| self.roots.iter().find_map(|root| path.strip_prefix(root).ok().map(with_slashes));
-        below(path).or_else(|| below(&fs::canonicalize(path).ok()?))
+        self.below(path).or_else(|| self.below(&fs::canonicalize(path).ok()?))
     }
 
-    /// The position of an exact path.
-    fn position(&self, path: &str) -> Option<usize> {
-        let images = &self.listing.images;
-        let (mut low, mut high) = (0, images.len());
-        while low < high {
-            let middle = (low + high) / 2;
-            if images.get(middle) < path {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        (low < images.len() && images.get(low) == path).then_some(low)
+    /// An absolute path as one below the data, by its text alone.
+    fn below(&self, path: &Path) -> Option<String> {
+        let path = without_dots(path);
+        self.roots.iter().find_map(|root| path.strip_prefix(root).ok().map(with_slashes))
     }
 
     /// The image whose path is the same but for the Unicode form, its extension or the folders before it.
@@ -165,6 +161,21 @@ fn only_folder(listing: &Listing) -> Option<&str> {
     top(0).filter(|first| top(last) == Some(first) && !parent(listing.images.get(0)).is_empty())
 }
 
+/// An absolute path without `.`, and without `..` and the folders that these lead out of.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
 fn with_slashes(path: &Path) -> String {
     path.to_string_lossy().replace('\\', "/")
 }
@@ -178,5 +189,41 @@ fn without_extension(path: &str) -> &str {
     match path.rsplit_once('.') {
         Some((before, extension)) if !before.is_empty() && !extension.contains('/') => before,
         _ => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::datasets::list_images::list_images;
+
+    /// A folder with images in `data/`, and their listing.
+    fn data(images: &[&str]) -> (tempfile::TempDir, Listing) {
+        let folder = tempfile::tempdir().unwrap();
+        for image in images {
+            let path = folder.path().join("data").join(image);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        let listing = list_images(&folder.path().join("data")).unwrap();
+        (folder, listing)
+    }
+
+    #[test]
+    fn paths_out_of_the_folder_of_a_label_file_inside_the_data_are_found() {
+        let (folder, listing) = data(&["images/1.png", "meta/0.png"]);
+        let lookup = Lookup::of(&listing, &folder.path().join("data/meta/labels.csv"));
+        assert_eq!(lookup.find("../images/1.png"), Ok(0));
+        assert_eq!(lookup.find("./../meta/./0.png"), Ok(1));
+        assert_eq!(lookup.find("../../../1.png"), Err(NotFound::Absent));
+    }
+
+    #[test]
+    fn paths_from_the_current_folder_are_found_beside_a_label_file_inside_the_data() {
+        let (folder, listing) = data(&["a/1.png", "b/1.png"]);
+        let mut lookup = Lookup::of(&listing, &folder.path().join("data/labels.csv"));
+        // The current folder of the tests is another one.
+        lookup.bases[1] = std::path::absolute(folder.path()).unwrap();
+        assert_eq!(lookup.find("data/b/1.png"), Ok(1));
     }
 }

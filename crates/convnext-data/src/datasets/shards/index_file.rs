@@ -13,10 +13,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    BLOCK, Place, Shard,
+    Place, Shard,
     index::{Index, IndexedImage, Label, LabelNames, Meaning},
 };
 use crate::datasets::partial_file::PartialFile;
+use crate::datasets::tar_extent::BLOCK;
 
 /// Name of the file.
 pub(crate) const INDEX_FILE: &str = "shards.index";

@@ -20,10 +20,8 @@ use std::{
 };
 
 use crate::datasets::storage::{ArchiveFile, Range, Section, Stamp};
+use crate::datasets::tar_extent::BLOCK;
 use crate::error::DataError;
-
-/// The unit of a `.tar`: headers take one block, and every member begins with one.
-pub(crate) const BLOCK: u64 = 512;
 
 /// Images in shards, one shard after the other.
 #[derive(Debug, Default)]

@@ -6,11 +6,13 @@ use serde_json::Value;
 use tar::{Archive, Entry, EntryType};
 
 use super::{
-    BLOCK, Place,
+    Place,
     index::{IndexedImage, Label, LabelNames},
 };
 use crate::datasets::extensions::has_image_extension;
+use crate::datasets::linked_members::LinkedMembers;
 use crate::datasets::relative::member_path;
+use crate::datasets::tar_extent::{BLOCK, Extent};
 use crate::error::DataError;
 
 /// The longest text of a label that is read.
@@ -33,6 +35,9 @@ pub(crate) fn scan(path: &Path) -> Result<(Vec<IndexedImage>, LabelNames), DataE
             scanner.left_out
         );
     }
+    if let Some(linked) = scanner.linked.summary() {
+        log::warn!("{}: {linked}", path.display());
+    }
     if let Some(member) = &scanner.unclear {
         log::warn!("{}: {member} and perhaps others hold no label that can be understood", path.display());
     }
@@ -49,6 +54,8 @@ struct Scanner {
     label: Option<Label>,
     /// Images that no sample has.
     left_out: usize,
+    /// Images that are none.
+    linked: LinkedMembers,
     /// The first label that could not be understood.
     unclear: Option<String>,
 }
@@ -56,27 +63,19 @@ struct Scanner {
 impl Scanner {
     fn scan(&mut self, path: &Path) -> io::Result<()> {
         let mut file = File::open(path)?;
-        let end = file.metadata()?.len();
-        // Where the block of zeros begins that ends an archive.
-        let mut mark = 0;
+        let mut extent = Extent::of(&file)?;
         for entry in Archive::new(&mut file).entries_with_seek()? {
             let entry = entry?;
-            let after = entry.raw_file_position().checked_add(entry.size()).filter(|&after| after <= end);
-            let Some(after) = after else {
-                let member = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{member} is truncated")));
-            };
-            mark = after.next_multiple_of(BLOCK);
-            if matches!(entry.header().entry_type(), EntryType::Regular | EntryType::Continuous)
-                && let Some(member) = member_path(&entry.path()?)
-            {
-                self.visit(&member, entry)?;
+            extent.pass(&entry)?;
+            let Some(member) = member_path(&entry.path()?) else { continue };
+            match entry.header().entry_type() {
+                EntryType::Regular | EntryType::Continuous => self.visit(&member, entry)?,
+                EntryType::Directory => {}
+                _ if has_image_extension(Path::new(&member)) => self.linked.add(&member),
+                _ => {}
             }
         }
-        // A file that was cut between two members looks whole but for the mark.
-        if end < mark + BLOCK {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the end-of-archive marker is missing"));
-        }
+        extent.check_end()?;
         self.finish_sample();
         Ok(())
     }
@@ -158,4 +157,27 @@ fn place(entry: &Entry<'_, impl Read>) -> io::Result<Place> {
     let block = u32::try_from(entry.raw_file_position() / BLOCK).map_err(|_| too_large())?;
     let length = u32::try_from(entry.size()).map_err(|_| too_large())?;
     Ok(Place { block, length })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_that_are_links_are_counted_and_not_lost_in_silence() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("0.tar");
+        let mut builder = tar::Builder::new(File::create(&path).unwrap());
+        for member in ["1.png", "2.png", "1.cls"] {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(EntryType::Symlink);
+            header.set_size(0);
+            builder.append_link(&mut header, member, "elsewhere/0.png").unwrap();
+        }
+        builder.into_inner().unwrap();
+        let mut scanner = Scanner::default();
+        scanner.scan(&path).unwrap();
+        let said = scanner.linked.summary().unwrap();
+        assert!(scanner.images.is_empty() && said.starts_with("2 member(s)"), "{said}");
+    }
 }

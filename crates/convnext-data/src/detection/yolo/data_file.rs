@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use convnext_core::MAX_CLASSES;
 use saphyr::{LoadableYamlNode, Yaml};
 
 use crate::datasets::class_name::canonical_name;
@@ -46,6 +47,10 @@ impl DataFile {
         check_names(&names)?;
         let count = top.as_mapping_get("nc").and_then(Yaml::as_integer);
         let wanted = count.and_then(|count| usize::try_from(count).ok());
+        // Each class gets a name, which a number of classes that nobody has would fill the memory with.
+        if let Some(wanted) = wanted.filter(|&wanted| wanted > MAX_CLASSES) {
+            return Err(format!("it says nc: {wanted}, but there are at most {MAX_CLASSES} classes"));
+        }
         if let Some(wanted) = wanted.filter(|&wanted| !names.is_empty() && wanted != names.len()) {
             return Err(format!("it says nc: {wanted}, but has {} names", names.len()));
         }
@@ -154,6 +159,7 @@ mod tests {
         assert_eq!(DataFile::read(b""), Ok(None));
         for (text, expected) in [
             ("names: [a, b]\nnc: 3\n", "nc: 3, but has 2 names"),
+            ("nc: 99999999999\ntrain: a\n", "at most 10000000 classes"),
             ("names: {1: a, 2: b}\n", "not 0, 1, 2"),
             ("names: 3\n", "neither a list nor a map"),
             ("names: [a, [b]]\n", "no text"),

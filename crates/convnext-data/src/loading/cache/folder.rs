@@ -25,7 +25,7 @@ use crate::pixels::orientation::Orientation;
 use crate::reading::decoding::Decoding;
 
 /// Raised when files are decoded to other pixels than before, within one version of the package.
-const DECODING: u32 = 2;
+const DECODING: u32 = 3;
 
 /// The images of one data set.
 #[derive(Debug)]
@@ -41,9 +41,6 @@ pub(crate) struct FolderCache {
     /// Images are added: not after an error, and not while another process does.
     grows: AtomicBool,
 }
-
-/// Counts up when the same files become other images.
-const DECODER: u32 = 2;
 
 /// The bit of a width that says that there are two bytes a level. No image that can be decoded is as wide.
 const DEEP: u32 = 1 << 31;
@@ -124,15 +121,13 @@ impl FolderCache {
         };
         let (data, channels, range) =
             (dataset.fingerprint(), decoding.channels, range_in_name(&decoding.range));
-        let name =
-            folder.join(format!("pictures-{data:08x}-{channels}-{turned}{range}-v{version}.{DECODER}"));
+        let name = folder.join(format!("pictures-{data:08x}-{channels}-{turned}{range}-v{version}"));
         let open = |extension: &str| {
             let path = PathBuf::from(format!("{}.{extension}", name.display()));
             let options = File::options().read(true).write(true).create(true).truncate(false).open(&path);
             options.map_err(|source| failed(&path, source))
         };
         let (slots, pixels) = (open("slots")?, open("pixels")?);
-        let end = pixels.metadata().map_err(|source| failed(&name, source))?.len();
         // Two that add would write over each other: no wrong image would come of it, but lost ones.
         let grows = match pixels.try_lock() {
             Ok(()) => true,
@@ -148,6 +143,8 @@ impl FolderCache {
                 false
             }
         };
+        // Only now, when no other loader adds any more, is the end where it stays.
+        let end = pixels.metadata().map_err(|source| failed(&name, source))?.len();
         let (slots, pixels) = (SharedFile::new(slots), SharedFile::new(pixels));
         Ok(Self { channels, name, slots, pixels, end: Mutex::new(end), grows: AtomicBool::new(grows) })
     }

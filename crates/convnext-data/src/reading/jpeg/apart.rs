@@ -11,7 +11,8 @@ pub(super) struct Scan {
     pub(super) file: Vec<u8>,
 }
 
-/// Takes the scans of a sequential JPEG file apart; `None` where its headers do not fit together.
+/// Takes the scans of a sequential JPEG file apart; `None` where its headers do not fit together, or a channel has
+/// several scans.
 pub(super) fn apart(bytes: &[u8]) -> Option<Vec<Scan>> {
     let mut tables = Vec::new();
     let mut frame: Option<Frame> = None;
@@ -34,8 +35,13 @@ pub(super) fn apart(bytes: &[u8]) -> Option<Vec<Scan>> {
             0xC4 | 0xCC | 0xDB | 0xDD => tables.extend([&[0xFF][..], segment].concat()),
             0xC0..=0xCF => frame = Frame::read(segment),
             0xDA => {
+                let frame = frame.as_ref()?;
+                // Each scan becomes a file with a copy of all tables: a file of a million scans would fill the memory.
+                if scans.len() >= frame.channels.len() {
+                    return None;
+                }
                 let end = end_of_scan(bytes, position)?;
-                scans.push(frame.as_ref()?.scan(segment, &tables, &bytes[position..end])?);
+                scans.push(frame.scan(segment, &tables, &bytes[position..end])?);
                 position = end;
             }
             _ => {}
@@ -104,5 +110,21 @@ impl Frame {
         file.extend(channels.iter().flat_map(|&channel| self.channels[channel]));
         file.extend([&[0xFF][..], header, data, &[0xFF, 0xD9]].concat());
         Some(Scan { channels, file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_endless_scans_are_not_copied_for_each() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/jpegs/pairs-420.jpg");
+        let whole = std::fs::read(path).unwrap();
+        assert_eq!(apart(&whole).unwrap().len(), 2);
+        let first = whole.windows(2).position(|two| two == [0xFF, 0xDA]).unwrap();
+        let (before, scans) = whole[..whole.len() - 2].split_at(first);
+        let many = [before, &scans.repeat(2), &[0xFF, 0xD9]].concat();
+        assert!(apart(&many).is_none());
     }
 }

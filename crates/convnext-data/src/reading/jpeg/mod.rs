@@ -17,8 +17,9 @@ use libjpeg_turbo_rs::{Decoder, JpegError, PixelFormat, ScalingFactor};
 use crate::error::DataError;
 use crate::pixels::grey::grey;
 use crate::pixels::image::Image;
-use crate::pixels::orientation::Orientation;
-use crate::reading::facts::Channels;
+use crate::pixels::orientation::{Orientation, turn_of_xmp};
+use crate::reading::facts::{Channels, Facts};
+use crate::reading::format::Format;
 use crate::reading::sample_type::SampleType;
 use crate::reading::samples::{Samples, Values};
 use crate::reading::size_limit::check_size;
@@ -32,35 +33,25 @@ const FULL: u8 = 8;
 /// high at most.
 const MARGIN: usize = 64;
 
-/// The values of a JPEG file, grey or colours, the turn that makes them stand upright, and what they are in the file.
-pub(crate) fn read(bytes: &[u8], name: &str) -> Result<(Samples, Turn, Channels), DataError> {
+/// The values of a JPEG file, grey or colours, and what the file tells beside them.
+pub(crate) fn read(bytes: &[u8], name: &str) -> Result<(Samples, Facts), DataError> {
     let unreadable = |why: String| DataError::decode(name, why);
     let mut jpeg = Jpeg::read(bytes).map_err(unreadable)?;
     let (width, height) = (jpeg.width as u32, jpeg.height as u32);
     check_size(name, width, height, u64::from(width) * u64::from(height) * COLOURS as u64)?;
     let (turn, meaning) = (jpeg.turn(Orientation::Honour), jpeg.channels);
-    let image = match jpeg.image() {
+    let (image, damage) = match jpeg.image() {
         Err(damage) if can_be_passed_over(&damage) => {
             let image = jpeg.rescued().map_err(|error| unreadable(message_of(error)))?;
-            // Without a name there is nobody to tell.
-            if !name.is_empty() {
-                log::warn!(
-                    "{name}: {}; the image is what can be read of it, as in libjpeg",
-                    message_of(damage)
-                );
-            }
-            image
+            (image, Some(message_of(damage)))
         }
-        read => read.map_err(|error| unreadable(message_of(error)))?,
+        read => (read.map_err(|error| unreadable(message_of(error)))?, None),
     };
     let (width, height, channels) = (image.width(), image.height(), image.channels());
     let shown = if channels == 1 { Channels::Greyscale } else { Channels::Colour };
-    let values = Values::Eight(image.into_bytes());
-    Ok((
-        Samples { width, height, channels, meaning: shown, kind: SampleType::EIGHT_BIT, values },
-        turn,
-        meaning,
-    ))
+    let (kind, values) = (SampleType::EIGHT_BIT, Values::Eight(image.into_bytes()));
+    let facts = Facts { format: Format::Jpeg.name(), channels: meaning, turn, samples: kind, damage };
+    Ok((Samples { width, height, channels, meaning: shown, kind, values }, facts))
 }
 
 /// Grey and colours made of each other.
@@ -118,13 +109,16 @@ impl<'a> Jpeg<'a> {
         Ok(Self { bytes, decoder: set_up(decoder, channels), layout, unusual, width, height, channels })
     }
 
-    /// EXIF orientation: the transform that makes the image upright.
+    /// The transform that makes the image upright, by its EXIF data or, without these, its XMP data.
     fn turn(&self, orientation: Orientation) -> Turn {
-        let exif = match orientation {
-            Orientation::Honour => self.decoder.exif_data(),
-            Orientation::Ignore => None,
-        };
-        exif.and_then(Turn::from_exif_chunk).unwrap_or(Turn::NoTransforms)
+        match orientation {
+            Orientation::Honour => {
+                let in_exif = self.decoder.exif_data().and_then(Turn::from_exif_chunk);
+                let in_xmp = || self.decoder.xmp_data().and_then(turn_of_xmp);
+                in_exif.or_else(in_xmp).unwrap_or(Turn::NoTransforms)
+            }
+            Orientation::Ignore => Turn::NoTransforms,
+        }
     }
 
     /// The whole image, in grey or colours.

@@ -28,8 +28,10 @@ impl<'a> ScaledJpeg<'a> {
         if !bytes.starts_with(&[0xFF, 0xD8]) {
             return None;
         }
-        let jpeg =
-            Jpeg::read(bytes).ok().filter(|jpeg| !jpeg.unusual && !jpeg.decoder.header().is_lossless)?;
+        let jpeg = caught(|| Jpeg::read(bytes))?.ok()?;
+        if jpeg.unusual || jpeg.decoder.header().is_lossless {
+            return None;
+        }
         if (jpeg.width * jpeg.height * COLOURS) as u64 > MAX_DECODED_BYTES {
             return None;
         }

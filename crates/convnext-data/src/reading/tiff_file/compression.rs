@@ -11,7 +11,7 @@ use crate::reading::size_limit::MAX_DECODED_BYTES;
 
 /// The numbers of no compression, of JPEG, of deflate under its later name, and of ZSTD.
 pub(super) const NONE: u64 = 1;
-const JPEG: u64 = 7;
+pub(super) const JPEG: u64 = 7;
 const DEFLATE: u64 = 32_946;
 const ZSTD: [u64; 2] = [34_926, 50_000];
 
@@ -66,20 +66,22 @@ pub(super) fn places(directory: &Directory<'_>) -> impl Iterator<Item = Places> 
         })
 }
 
-/// Unpacks what `tiff` does not, at the end of the bytes of the file; where it lies then.
+/// Unpacks some strips or tiles that `tiff` does not, at the end of the bytes of the file; where they lie then. `None` where
+/// `tiff` unpacks them.
 pub(super) fn unpack(
     bytes: &mut Vec<u8>,
+    packed: &[Places],
     directory: &Directory<'_>,
     name: &str,
-) -> Result<Vec<Places>, DataError> {
+) -> Result<Option<Vec<Places>>, DataError> {
     if !ZSTD.contains(&of(directory)) {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let damaged = |why: String| DataError::decode(name, format!("the ZSTD data is damaged ({why})"));
     let mut unpacked = Vec::new();
-    for [(start_tag, starts), (length_tag, lengths)] in places(directory) {
+    for [(start_tag, starts), (length_tag, lengths)] in packed {
         let (mut new_starts, mut new_lengths) = (Vec::new(), Vec::new());
-        for (&start, &length) in starts.iter().zip(&lengths) {
+        for (&start, &length) in starts.iter().zip(lengths) {
             let strip = bytes.get(start as usize..start.saturating_add(length) as usize);
             let strip = strip.ok_or_else(|| damaged("the file ends before it".to_owned()))?.to_vec();
             let mut decoder =
@@ -91,14 +93,13 @@ pub(super) fn unpack(
             new_starts.push(before as u64);
             new_lengths.push((bytes.len() - before) as u64);
         }
-        unpacked.push([(start_tag, new_starts), (length_tag, new_lengths)]);
+        unpacked.push([(*start_tag, new_starts), (*length_tag, new_lengths)]);
     }
-    Ok(unpacked)
+    Ok(Some(unpacked))
 }
 
 /// Turns the bits of each byte where the lowest of them comes first.
 pub(super) fn straighten(bytes: &mut [u8], directory: &Directory<'_>) {
-    const JPEG: u64 = 7;
     // JPEG data has an order of its own.
     if directory.number(Tag::FillOrder) != Some(2) || of(directory) == JPEG {
         return;

@@ -39,17 +39,21 @@ pub(super) fn file(
     compression::check(directory, name)?;
     let mut bytes = directory.bytes().to_vec();
     compression::straighten(&mut bytes, directory);
-    let mut unpacked = compression::unpack(&mut bytes, directory, name)?;
-    let compression = if unpacked.is_empty() { compression::of(directory) } else { compression::NONE };
-    if let Some(plane) = plane {
-        let all = if unpacked.is_empty() { compression::places(directory).collect() } else { unpacked };
-        unpacked = all.into_iter().map(|places| of_plane(places, plane, directory)).collect();
-    }
-    let moved = |tag: &Tag| unpacked.iter().flatten().any(|(moved, _)| moved == tag);
+    let places = compression::places(directory).map(|places| match plane {
+        Some(plane) => of_plane(places, plane, directory),
+        None => places,
+    });
+    let places: Vec<Places> = places.collect();
+    let (compression, changed) = match compression::unpack(&mut bytes, &places, directory, name)? {
+        Some(unpacked) => (compression::NONE, unpacked),
+        None if plane.is_some() => (compression::of(directory), places),
+        None => (compression::of(directory), Vec::new()),
+    };
+    let moved = |tag: &Tag| changed.iter().flatten().any(|(moved, _)| moved == tag);
     let stays = |tag: &Tag| !moved(tag) && !replaced.iter().any(|(replaced, _)| replaced == tag);
     let kept = KEPT.into_iter().filter(stays).filter_map(|tag| directory.entry(tag));
     let mut entries: Vec<Vec<u8>> = kept.map(|entry| entry.raw.to_vec()).collect();
-    for (tag, numbers) in unpacked.iter().flatten() {
+    for (tag, numbers) in changed.iter().flatten() {
         entries.push(Entry::of_places(*tag, numbers, order, &mut bytes));
     }
     let length = only_strip(directory, shape);

@@ -2,7 +2,7 @@
 
 use tiff::tags::Tag;
 
-use super::{directory::Directory, pixelwise::by_pixel};
+use super::{compression::JPEG, directory::Directory, pixelwise::by_pixel};
 use crate::reading::sample_type::SampleType;
 use crate::reading::samples::Values;
 
@@ -24,7 +24,6 @@ impl Differences {
     pub(super) fn of(directory: &Directory<'_>) -> Self {
         const COEFFICIENTS: u16 = 529;
         const REFERENCE_BLACK_WHITE: u16 = 532;
-        const JPEG: u64 = 7;
         if directory.number(Tag::Compression) == Some(JPEG) {
             return USUAL;
         }

@@ -49,10 +49,11 @@ fn is_whole(kind: SampleType) -> bool {
 }
 
 pub(super) fn check_memory(shape: &Shape, name: &str) -> Result<(), DataError> {
-    let memory = match bits(shape.kind) {
-        ..=8 => 1,
-        9..=16 => 2,
-        _ => 8,
+    // As `read_part` keeps them.
+    let memory = match shape.kind {
+        SampleType::Unsigned(..=8) => 1,
+        SampleType::Unsigned(9..=16) => 2,
+        SampleType::Unsigned(_) | SampleType::Signed(_) | SampleType::Float(_) => 8,
     };
     let pixels = (shape.width as u64).saturating_mul(shape.height as u64);
     let values = pixels.saturating_mul(shape.samples.max(COLOURS) as u64);
@@ -143,5 +144,24 @@ fn unreadable(error: TiffError, name: &str) -> DataError {
             DataError::unsupported(name, format!("a TIFF file of an unsupported variant ({error})"))
         }
         error => DataError::decode(name, format!("the TIFF data is damaged or incomplete ({error})")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_become_reals_count_as_these_whatever_their_bits() {
+        let fits = |kind| {
+            let shape = Shape { width: 6000, height: 6000, samples: 3, kind };
+            check_memory(&shape, "x.tif").is_ok()
+        };
+        assert!(fits(SampleType::Unsigned(8)) && fits(SampleType::Unsigned(16)));
+        for kind in
+            [SampleType::Signed(8), SampleType::Signed(16), SampleType::Float(16), SampleType::Float(64)]
+        {
+            assert!(!fits(kind), "{kind}");
+        }
     }
 }

@@ -5,6 +5,7 @@ use convnext_core::COLOURS;
 use tiff::tags::Tag;
 
 use super::{
+    compression::JPEG,
     copy::file,
     directory::Directory,
     shape::Shape,
@@ -28,7 +29,6 @@ impl Unit {
         shape: &Shape,
         name: &str,
     ) -> Result<Option<Self>, DataError> {
-        const JPEG: u64 = 7;
         // Of JPEG data the decoder makes whole colours.
         if directory.number(Tag::Compression) == Some(JPEG) {
             return Ok(None);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::datasets::image_lookup::{Lookup, split_of, split_of_image};
+use crate::datasets::listed::listed;
 use crate::datasets::listing::Listing;
 use crate::datasets::parts::Split;
 use crate::datasets::relative::parent;
@@ -12,7 +13,6 @@ use crate::instances::coco_region::Region;
 use crate::segmentation::class_table::{ClassTable, TableClass};
 use crate::segmentation::coco::maps::{AnnotatedImage, LabelledRegion};
 use crate::segmentation::error::MaskError;
-use crate::segmentation::refusal::listed;
 use crate::segmentation::value::MaskValue;
 
 /// Images with annotations of all files.

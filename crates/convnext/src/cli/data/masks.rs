@@ -151,6 +151,9 @@ pub(super) fn image_lines(found: &Survey) -> Vec<String> {
         let names: Vec<&str> = group.images.iter().map(|image| image.name.as_str()).collect();
         lines.push(format!("  {}", names.join(" = ")));
     }
+    lines.extend(
+        found.damaged.iter().map(|file| format!("can be read only in part: {}: {}", file.name, file.why)),
+    );
     lines.extend(found.corrupt.iter().map(|file| format!("cannot be read: {}: {}", file.name, file.why)));
     lines
 }

@@ -2,13 +2,12 @@
 
 use std::collections::HashMap;
 
+use crate::datasets::listed::listed;
 use crate::datasets::listing::Listing;
-use crate::datasets::relative::last;
+use crate::datasets::relative::{last, stem};
 use crate::error::DataError;
-use crate::segmentation::place::stem;
-use crate::segmentation::refusal::listed;
 
-/// Images by their names, each with whether it has a mask.
+/// Images by their names, each with whether it counts: whether it has a mask or annotations.
 pub(crate) struct ImageNames<'a> {
     listing: &'a Listing,
     by_stem: HashMap<&'a str, Vec<(usize, bool)>>,
@@ -17,8 +16,8 @@ pub(crate) struct ImageNames<'a> {
 impl<'a> ImageNames<'a> {
     pub(crate) fn of(listing: &'a Listing, images: impl Iterator<Item = (usize, bool)>) -> Self {
         let mut by_stem: HashMap<&str, Vec<(usize, bool)>> = HashMap::new();
-        for (image, has_mask) in images {
-            by_stem.entry(stem(listing.images.get(image))).or_default().push((image, has_mask));
+        for (image, counts) in images {
+            by_stem.entry(stem(listing.images.get(image))).or_default().push((image, counts));
         }
         Self { listing, by_stem }
     }

@@ -1,0 +1,61 @@
+//! How far the members of a `.tar` reach, by which a file that was cut is told.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+};
+
+use tar::Entry;
+
+/// The unit of a `.tar`, in bytes: headers take one block, and every member begins with one.
+pub(crate) const BLOCK: u64 = 512;
+
+/// The end of a `.tar` file and of the members that were seen.
+pub(crate) struct Extent {
+    /// Bytes of the file.
+    file: u64,
+    /// Where the block of zeros begins that ends the archive, if no more members come.
+    mark: u64,
+}
+
+impl Extent {
+    /// Of a file, before its first member.
+    ///
+    /// # Errors
+    /// When its length cannot be read.
+    pub(crate) fn of(file: &File) -> io::Result<Self> {
+        Ok(Self { file: file.metadata()?.len(), mark: 0 })
+    }
+
+    /// Passes the next member.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::UnexpectedEof`] when the file ends before it.
+    pub(crate) fn pass(&mut self, entry: &Entry<'_, impl Read>) -> io::Result<()> {
+        // A sparse file has fewer bytes here than it is long.
+        let length = if entry.header().entry_type().is_gnu_sparse() {
+            entry.header().entry_size()?
+        } else {
+            entry.size()
+        };
+        let after = entry.raw_file_position().checked_add(length).filter(|&after| after <= self.file);
+        let Some(after) = after else {
+            let member = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{member} is truncated")));
+        };
+        self.mark = after.next_multiple_of(BLOCK);
+        Ok(())
+    }
+
+    /// Checks that nothing is missing behind the last member: a file that was cut between two members looks whole but
+    /// for the mark at the end.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::UnexpectedEof`] when the mark is missing.
+    pub(crate) fn check_end(&self) -> io::Result<()> {
+        if self.file < self.mark + BLOCK {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the end-of-archive marker is missing"));
+        }
+        Ok(())
+    }
+}
