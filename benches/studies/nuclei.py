@@ -81,6 +81,14 @@ class Nuclei(Transfer):
             return base
         return [*base, *(DECAY if start == "decayed" else []), *MMDETECTION]
 
+    def runs_from(self, start):
+        """Also those of the variants, all of which start from the same weights."""
+        more = super().runs_from(start)
+        for variant in (variant for variant in self.VARIANTS if not variant.startswith("scratch")):
+            runs = {**self.searching(variant), **self.finetuning(variant, self.LABELLED[0])}
+            more.extend(runs.values())
+        return more
+
     def images_of(self, start):
         return self.data / "train"
 

@@ -132,11 +132,15 @@ class Transfer:
             return ["--model", "atto", "--init", "none"]
         return ["--init", self.runs.folder / f"pretrain-{start}" / "weights.safetensors"]
 
+    def runs_from(self, start):
+        """Names of the runs that start from these weights."""
+        searching = self.searching(start).values() if start in self.RATES else []
+        return [*searching, *(run for labelled in self.LABELLED for run in self.finetuning(start, labelled).values())]
+
     def pretrain(self, start):
         images = ["--data", self.images_of(start)]
         run = f"pretrain-{start}"
-        wanted = [*self.searching(start).values()] if start in self.RATES else []
-        wanted += [name for labelled in self.LABELLED for name in self.finetuning(start, labelled).values()]
+        wanted = self.runs_from(start)
         has_weights = (self.runs.folder / run / "weights.safetensors").exists()
         again = not has_weights and any(name not in self.runs.results.runs for name in wanted)
         self.runs.ours(run, "pretrain", *images, "--model", "atto", *PRETRAINING, again=again)

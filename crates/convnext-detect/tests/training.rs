@@ -7,7 +7,8 @@ mod training_golden;
 use std::collections::BTreeMap;
 
 use burn::prelude::*;
-use convnext_core::Seed;
+use convnext_core::{BoundingBox, Seed};
+use convnext_data::Instance;
 use convnext_detect::{DetectRecipe, DetectionBatch, MaskRcnn, RegionChoice, RegionRecipe, detection_loss};
 use convnext_nn::{for_each_parameter, tensor_values};
 use convnext_train::{InitFrom, Learner, ParameterRules, SupervisedRecipe, TrainError, TrainingRecipe};
@@ -78,6 +79,27 @@ fn twenty_steps_follow_pytorch() {
         checked += 1;
     });
     assert_eq!(checked, curve.parameters.len());
+}
+
+/// The rule of the recipe decides which objects the region proposal network learns.
+#[test]
+fn the_recipes_rule_of_anchors_reaches_the_loss() {
+    let golden = read("v1-boxes");
+    let mut batch = golden.batch("v1-boxes");
+    let bounds = BoundingBox { left: 20.0, top: 24.0, right: 32.0, bottom: 36.0 };
+    let small = Instance { class: 0, bounds, mask: None, area: 144.0, is_crowd: false };
+    batch.instances.fill(vec![small]);
+    let device = Device::flex().autodiff();
+    let model = golden.config.network(&device);
+    let of_boxes = |minimum_anchor_overlap| {
+        let recipe = RegionRecipe { sampled: 64, proposals: 200, minimum_anchor_overlap };
+        let choice = RegionChoice { recipe, seed: Seed(3) };
+        let loss = detection_loss(&model, &pyramid(&model, &batch, &device), &batch, choice).unwrap();
+        let part = loss.parts.iter().find(|(name, _)| *name == "rpn_box");
+        part.map(|(_, part)| number(part)).unwrap()
+    };
+    assert_eq!(of_boxes(0.3), 0.0);
+    assert!(of_boxes(0.0) > 0.0);
 }
 
 /// From proposals and their samples to the gradients.

@@ -51,7 +51,7 @@ pub struct RegionRecipe {
     pub proposals: usize,
     /// Intersection over union from which on the anchors nearest to an object stand for it ([`AssignmentRule::low_quality`]):
     /// at 0 every object has an anchor, as in torchvision; at mmdetection's 0.3 the region proposal network learns nothing
-    /// of objects that are much smaller than every anchor.
+    /// of objects that are much smaller than every anchor. Recipes of before, which do not say it, have mmdetection's.
     #[serde(default = "of_mmdetection")]
     pub minimum_anchor_overlap: f64,
 }

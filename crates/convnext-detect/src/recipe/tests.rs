@@ -74,7 +74,7 @@ fn the_default_from_pretrained_weights_learns_all_layers_alike() {
     assert_eq!(peak, 2.0 * made(InitFrom::Scratch).training.peak_learning_rate());
 }
 
-/// The paper's detectors have mmdetection's rule. On nuclei it costs three points of box AP
+/// The paper's detectors have mmdetection's rule. On nuclei it costs four points of box AP
 /// (`docs/results/2026-11-29-detection.md`).
 #[test]
 fn every_object_has_an_anchor_by_default_but_not_in_the_papers_recipes() {

@@ -26,7 +26,8 @@ pub struct AssignmentRule {
     /// Below, it is background.
     pub negative: f64,
     /// From here on, and above 0, the boxes that overlap an object the most, all that are equally near, stand
-    /// for it even below `positive`.
+    /// for it even below `positive`. Those nearest by less than `negative` do so unless they reach `positive` for another
+    /// object: as in torchvision, a small object does not take away what a large one around it is learned by.
     pub low_quality: f64,
 }
 
@@ -59,6 +60,9 @@ pub fn assign(boxes: &[BoundingBox], objects: &[BoundingBox], rule: AssignmentRu
     let mut nearest = vec![Nearest::default(); objects.len()];
     for found in of_chunks.into_iter().flatten() {
         nearest[found.object].join(found);
+    }
+    for nearest in nearest.iter_mut().filter(|nearest| nearest.overlap < rule.negative) {
+        nearest.boxes.retain(|&at| !matches!(matches[at], Match::Object(_)));
     }
     for (object, nearest) in nearest.into_iter().enumerate() {
         for at in nearest.boxes {
@@ -151,6 +155,16 @@ mod tests {
         assert_eq!(found, [Background, Background, Object(1), Object(1)]);
         assert_eq!(assign(&boxes, &[], AssignmentRule::ANCHORS), [Background; 4]);
         assert_eq!(assign(&[], &objects, AssignmentRule::ANCHORS), []);
+    }
+
+    /// Bug: the nearest boxes of a small object were all that a large one around it had.
+    #[test]
+    fn a_small_object_takes_no_box_from_the_large_one_around_it() {
+        let boxes = [square(0.0, 32.0), square(8.0, 32.0)];
+        let (large, small) = (square(0.0, 32.0), square(10.0, 6.0));
+        let every_object = AssignmentRule { low_quality: 0.0, ..AssignmentRule::ANCHORS };
+        // Both boxes hold the small object whole, and so are equally near to it.
+        assert_eq!(assign(&boxes, &[large, small], every_object), [Match::Object(0), Match::Object(1)]);
     }
 
     #[test]
