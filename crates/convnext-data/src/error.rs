@@ -111,7 +111,9 @@ pub enum DataError {
         path: String,
     },
     /// An archive that ends too early or is no archive.
-    #[error("cannot read the archive {path}: {why}; the file is damaged or incomplete, so fetch it again")]
+    #[error(
+        "cannot read the archive {path}: {why}; the file is damaged or incomplete, so fetch it again or pack it anew"
+    )]
     Archive {
         /// The archive.
         path: String,

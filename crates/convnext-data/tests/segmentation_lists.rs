@@ -96,3 +96,14 @@ fn lines_that_name_no_image_are_told_and_names_may_have_spaces() {
     let said = "2 lines in lists of parts name none of these images, the first 'gone' in train.txt";
     assert!(data.decisions.iter().any(|words| words == said), "{:?}", data.decisions);
 }
+
+/// Bug: `image (1)`, as Windows calls a copy, was read as `image`.
+#[test]
+fn a_name_with_a_space_is_not_that_of_another_image() {
+    let folder = images(&["image", "image (1)", "a/other", "a/other (1)"]);
+    list(&folder, "train.txt", "image\na/other (1)\n");
+    list(&folder, "val.txt", "image (1)\na/other\n");
+    let data = open(&folder);
+    assert_eq!(names(&data.train), ["a/other (1).png", "image.png"]);
+    assert_eq!(names(&data.validation), ["a/other.png", "image (1).png"]);
+}

@@ -81,6 +81,20 @@ impl Kind {
     }
 }
 
+/// A stream that counts the bytes that were read from it.
+struct Counted<R> {
+    source: R,
+    bytes: u64,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        self.bytes += count as u64;
+        Ok(count)
+    }
+}
+
 /// The image files and folders found so far. A path that occurs twice means its last occurrence.
 #[derive(Default)]
 struct Members {
@@ -94,7 +108,7 @@ struct Members {
 impl Members {
     /// Notes where the members of a `.tar` are, without reading them.
     fn index(&mut self, file: &mut File) -> io::Result<()> {
-        let mut extent = Extent::of(file)?;
+        let mut extent = Extent::of(Some(file.metadata()?.len()));
         for entry in Archive::new(file).entries_with_seek()? {
             let entry = entry?;
             extent.pass(&entry)?;
@@ -109,9 +123,11 @@ impl Members {
     /// Unpacks the image files of a `.tar`; `None` when they take more than `limit` bytes.
     fn unpack(&mut self, source: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
         let mut unpacked = Vec::new();
-        let mut archive = Archive::new(source);
+        let mut extent = Extent::of(None);
+        let mut archive = Archive::new(Counted { source, bytes: 0 });
         for entry in archive.entries()? {
             let mut entry = entry?;
+            extent.pass(&entry)?;
             if let Some((key, path)) = self.visit(&entry)? {
                 let (start, length) = (unpacked.len() as u64, entry.size());
                 if length > limit - start {
@@ -125,7 +141,9 @@ impl Members {
             }
         }
         // Read to the very end, where the checksum of the compression stands.
-        io::copy(&mut archive.into_inner(), &mut io::sink())?;
+        let mut source = archive.into_inner();
+        io::copy(&mut source, &mut io::sink())?;
+        extent.ends_at(source.bytes).check_end()?;
         Ok(Some(unpacked))
     }
 

@@ -22,7 +22,7 @@ impl LinkedMembers {
         (count > 0).then(|| {
             format!(
                 "{count} member(s) called as images are links or sparse files and left out, the first {first}; pack the \
-                 images themselves, as tar --dereference does"
+                 images themselves, as tar --dereference --hard-dereference does without -S"
             )
         })
     }

@@ -22,6 +22,27 @@ impl<'a> ImageNames<'a> {
         Self { listing, by_stem }
     }
 
+    /// Another name, without extension, of an image.
+    pub(crate) fn add(&mut self, name: &'a str, image: (usize, bool)) {
+        let images = self.by_stem.entry(name).or_default();
+        if !images.iter().any(|(known, _)| *known == image.0) {
+            images.push(image);
+        }
+    }
+
+    /// The only image whose path ends with this, with or without extension.
+    pub(crate) fn exactly(&self, line: &str) -> Option<(usize, bool)> {
+        let names = [line, without_extension(line)];
+        let images = names.into_iter().find_map(|name| self.by_stem.get(last(name)))?;
+        let ends = |path: &str| names.iter().any(|name| is_end(name, path));
+        let fits = |image: usize| {
+            let path = self.listing.images.get(image);
+            ends(path) || ends(without_extension(path))
+        };
+        let mut whole = images.iter().filter(|(image, _)| fits(*image));
+        whole.next().filter(|_| whole.next().is_none()).copied()
+    }
+
     /// The image that a line of a list names, with or without folders and extension: the one whose path ends as the line
     /// does, or the only one of its stem. `None` where there is none.
     ///
@@ -59,9 +80,12 @@ impl<'a> ImageNames<'a> {
 
 /// How well a line fits a path, where one is the end of the other: wholly, and with how much of it.
 fn fit(line: &str, path: &str) -> Option<(bool, usize)> {
-    let is_end =
-        |end: &str, of: &str| of.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'));
     (is_end(line, path) || is_end(path, line)).then(|| (line == path, line.len().min(path.len())))
+}
+
+/// `true` if a path ends with these parts.
+fn is_end(end: &str, of: &str) -> bool {
+    of.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
 }
 
 /// A path without the extension of its last part.

@@ -15,6 +15,11 @@ use crate::error::DataError;
 /// Parts in the order in which they get an image that lists of several name: what is measured on is not learned.
 const BY_WEIGHT: [Split; 3] = [Split::Validation, Split::Test, Split::Train];
 
+/// `true` for a text file that is called as a part alone is, such as `val.txt`.
+pub(crate) fn names_a_part(path: &str) -> bool {
+    path.ends_with(".txt") && matches!(Named::of(stem(path)), Named::Wholly(_))
+}
+
 /// The parts of images by lists, whose lines begin with the stem or the path of an image.
 #[derive(Debug, Default)]
 pub(crate) struct PartLists {
@@ -108,10 +113,17 @@ impl PartLists {
     }
 }
 
-/// The image that the first word of a line names, or else the whole line: names of files may have spaces.
+/// The image that a whole line is the name of, as names may have spaces, or that its first word names, or the whole line in
+/// part.
 fn image(names: &ImageNames<'_>, line: &str, list: &str) -> Result<Option<(usize, bool)>, DataError> {
+    if first_word(line) == line {
+        return names.image(line, list);
+    }
+    if let Some(image) = names.exactly(line) {
+        return Ok(Some(image));
+    }
     match names.image(first_word(line), list)? {
-        None if first_word(line) != line => names.image(line, list),
+        None => names.image(line, list),
         found => Ok(found),
     }
 }

@@ -1,9 +1,6 @@
 //! How far the members of a `.tar` reach, by which a file that was cut is told.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-};
+use std::io::{self, Read};
 
 use tar::Entry;
 
@@ -19,12 +16,14 @@ pub(crate) struct Extent {
 }
 
 impl Extent {
-    /// Of a file, before its first member.
-    ///
-    /// # Errors
-    /// When its length cannot be read.
-    pub(crate) fn of(file: &File) -> io::Result<Self> {
-        Ok(Self { file: file.metadata()?.len(), mark: 0 })
+    /// Of so many bytes, before the first member; of a compressed archive nobody knows them yet.
+    pub(crate) fn of(bytes: Option<u64>) -> Self {
+        Self { file: bytes.unwrap_or(u64::MAX), mark: 0 }
+    }
+
+    /// The same for so many bytes.
+    pub(crate) fn ends_at(self, bytes: u64) -> Self {
+        Self { file: bytes, ..self }
     }
 
     /// Passes the next member.

@@ -30,6 +30,11 @@ impl Gathered {
         self.claims.keys().copied()
     }
 
+    /// The same with these files.
+    pub(crate) fn claims(&self) -> &HashMap<usize, String> {
+        &self.claims
+    }
+
     /// Notes that an image is that of a file of annotations.
     ///
     /// # Errors

@@ -9,8 +9,7 @@ use crate::datasets::class_name::canonical_name;
 use crate::datasets::image_lookup::{Lookup, split_of, split_of_image};
 use crate::datasets::listed_names::ImageNames;
 use crate::datasets::listing::Listing;
-use crate::datasets::part_lists::PartLists;
-use crate::datasets::parts::Named;
+use crate::datasets::part_lists::{PartLists, names_a_part};
 use crate::datasets::relative::{parent, stem};
 use crate::datasets::side_files::SideFiles;
 use crate::detection::annotated::{AnnotatedFile, AnnotatedObject, AnnotationSource};
@@ -43,7 +42,8 @@ pub(crate) fn gather(listing: &Listing, files: &SideFiles, lists: &SideFiles) ->
     gathered.sources.push(AnnotationSource { name: listing.name(""), category_ids });
     gathered.decisions.push(format!("VOC's XML files: {}", gathered.images.len()));
     // Not all images: masks of segmentation are called as those that they belong to.
-    let named = gathered.claimed().chain(images.by_stem.values().copied().flatten()).collect();
+    let named: BTreeSet<usize> =
+        gathered.claimed().chain(images.by_stem.values().copied().flatten()).collect();
     divide(&mut gathered, listing, lists, &named)?;
     Ok(gathered)
 }
@@ -55,8 +55,16 @@ fn divide(
     lists: &SideFiles,
     named: &BTreeSet<usize>,
 ) -> Result<(), DataError> {
-    let names = ImageNames::of(listing, named.iter().map(|&image| (image, true)));
-    let Some(lists) = PartLists::read(listing, lists, is_list, &names, "an image")? else { return Ok(()) };
+    let claims = gathered.claims();
+    // Which image annotations that cannot be used are of is not known; these are told, and not the lists.
+    let may_have_annotations = |image: usize| claims.contains_key(&image) || !gathered.unusable.is_empty();
+    let mut names = ImageNames::of(listing, named.iter().map(|&image| (image, may_have_annotations(image))));
+    // An image may be called otherwise than its annotations, and a list name either.
+    for (&image, file) in claims {
+        names.add(stem(file), (image, true));
+    }
+    let lists = PartLists::read(listing, lists, is_list, &names, "an image that has annotations")?;
+    let Some(lists) = lists else { return Ok(()) };
     for image in &mut gathered.images {
         image.split = lists.split(image.file);
     }
@@ -81,9 +89,7 @@ fn by_stem(listing: &Listing) -> HashMap<&str, Option<usize>> {
 
 /// `true` for a list of a part.
 pub(crate) fn is_list(path: &str) -> bool {
-    parent(path).ends_with("ImageSets/Main")
-        && path.ends_with(".txt")
-        && matches!(Named::of(stem(path)), Named::Wholly(_))
+    parent(path).ends_with("ImageSets/Main") && names_a_part(path)
 }
 
 fn read(

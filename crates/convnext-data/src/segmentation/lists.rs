@@ -2,9 +2,8 @@
 
 use crate::datasets::listed_names::ImageNames;
 use crate::datasets::listing::Listing;
-use crate::datasets::part_lists::PartLists;
-use crate::datasets::parts::Named;
-use crate::datasets::relative::{last, parent, stem};
+use crate::datasets::part_lists::{PartLists, names_a_part};
+use crate::datasets::relative::{last, parent};
 use crate::datasets::side_files::SideFiles;
 use crate::error::DataError;
 use crate::segmentation::pairs::Pairs;
@@ -14,8 +13,7 @@ use crate::segmentation::pairs::Pairs;
 pub(crate) fn is_list(path: &str) -> bool {
     let folder = parent(path);
     let place = folder.ends_with("ImageSets/Segmentation") || last(folder) == "splits" || folder.is_empty();
-    let name = last(path);
-    place && name.ends_with(".txt") && matches!(Named::of(stem(name)), Named::Wholly(_))
+    place && names_a_part(path)
 }
 
 /// Divides pairs by lists, whose lines begin with the stem or the path of an image, and says what was done. Pairs that no

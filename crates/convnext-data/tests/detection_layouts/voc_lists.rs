@@ -37,7 +37,29 @@ fn an_image_in_the_lists_of_two_parts_is_not_trained_on_in_silence() {
 fn lists_that_name_no_image_are_refused_and_images_not_divided_at_random() {
     let message = refused(&listed(&[("train", "x\ny\n"), ("val", "a\n")]));
     assert!(
-        message.contains("train.txt") && message.contains("the name of an image; the first is 'x'"),
+        message.contains("train.txt") && message.contains("an image that has annotations; the first is 'x'"),
         "{message}"
     );
+}
+
+/// Bug: images without annotations counted, and so the validation images were held out at random after all.
+#[test]
+fn lists_of_images_without_annotations_are_refused() {
+    let folder = listed(&[("train", "a\nb\nc\n"), ("val", "d\n")]);
+    fs::copy(folder.path().join("JPEGImages/a.png"), folder.path().join("JPEGImages/d.png")).unwrap();
+    let message = refused(&folder);
+    assert!(message.contains("val.txt") && message.contains("the first is 'd'"), "{message}");
+}
+
+#[test]
+fn an_image_may_be_called_otherwise_than_its_annotations_and_listed_by_either() {
+    let folder = listed(&[("train", "a\n0001\n"), ("val", "c\nIMG_7.png\n")]);
+    for (stem, image) in [("0001", "IMG_6.png"), ("0002", "IMG_7.png")] {
+        let images = folder.path().join("JPEGImages");
+        fs::copy(images.join("a.png"), images.join(image)).unwrap();
+        let text = voc("").replace("<filename>a<", &format!("<filename>{image}<"));
+        write(folder.path(), &format!("Annotations/{stem}.xml"), text);
+    }
+    let data = open(&folder);
+    assert_eq!((data.train.len(), data.validation.len(), data.held_out), (2, 2, false));
 }

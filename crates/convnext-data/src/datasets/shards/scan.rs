@@ -63,7 +63,7 @@ struct Scanner {
 impl Scanner {
     fn scan(&mut self, path: &Path) -> io::Result<()> {
         let mut file = File::open(path)?;
-        let mut extent = Extent::of(&file)?;
+        let mut extent = Extent::of(Some(file.metadata()?.len()));
         for entry in Archive::new(&mut file).entries_with_seek()? {
             let entry = entry?;
             extent.pass(&entry)?;

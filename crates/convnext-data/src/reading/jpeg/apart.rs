@@ -36,7 +36,7 @@ pub(super) fn apart(bytes: &[u8]) -> Option<Vec<Scan>> {
             0xC0..=0xCF => frame = Frame::read(segment),
             0xDA => {
                 let frame = frame.as_ref()?;
-                // Each scan becomes a file with a copy of all tables: a file of a million scans would fill the memory.
+                // Each scan becomes a file with a copy of all tables: one of thousands of scans would fill the memory.
                 if scans.len() >= frame.channels.len() {
                     return None;
                 }

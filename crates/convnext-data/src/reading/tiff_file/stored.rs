@@ -49,7 +49,7 @@ fn is_whole(kind: SampleType) -> bool {
 }
 
 pub(super) fn check_memory(shape: &Shape, name: &str) -> Result<(), DataError> {
-    // As `read_part` keeps them.
+    // As `read_part` keeps them, and one band as three, because three equal colours may be made of it.
     let memory = match shape.kind {
         SampleType::Unsigned(..=8) => 1,
         SampleType::Unsigned(9..=16) => 2,
