@@ -12,6 +12,7 @@ pub(crate) mod error;
 mod evaluation_page;
 mod head;
 mod kinds;
+mod lists;
 mod loss_parts;
 mod mask_sheet;
 mod metrics;

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod convert;
+mod image_lines;
 mod masks;
 mod objects;
 mod pack;
@@ -19,6 +20,7 @@ use serde::Serialize;
 
 use self::arguments::{CheckArguments, CheckedTask};
 use self::convert::ConvertArguments;
+use self::image_lines::image_lines;
 use self::pack::PackArguments;
 use self::split::SplitArguments;
 use super::output::{counted_in_thousands, print_json, print_text, print_then_write, table, thousands};
@@ -95,10 +97,8 @@ fn run_check(arguments: &CheckArguments, quiet: bool) -> anyhow::Result<()> {
             false => print_text(&described(&found, &taken)),
         },
         || Ok(write_contact_sheet(&arguments.out, &data.display().to_string(), &found)?),
+        (!arguments.json).then(|| format!("wrote {}", arguments.out.display())),
     )?;
-    if !arguments.json {
-        print_text(&format!("wrote {}", arguments.out.display()))?;
-    }
     if !found.corrupt.is_empty() {
         bail!(
             "{} of {} images cannot be read; they are listed above and in {}",
@@ -163,9 +163,6 @@ fn checked_parts(arguments: &CheckArguments) -> anyhow::Result<Vec<CheckedPart>>
     Ok(parts)
 }
 
-/// Findings that are printed; the page has more.
-const PRINTED: usize = 10;
-
 fn described(found: &Survey, taken: &[Taken]) -> String {
     let mut lines = Vec::new();
     if !found.classes.is_empty() {
@@ -193,19 +190,7 @@ fn described(found: &Survey, taken: &[Taken]) -> String {
         lines.push(format!("short sides from {} to {} pixels, median {}", side.min, side.max, side.median));
     }
     lines.extend(value_lines(found));
-    let across = found.duplicates.iter().filter(|group| group.crosses_parts || group.crosses_classes).count();
-    lines.push(format!(
-        "{}, {across} of them across parts or classes",
-        counted(found.duplicates.len(), "duplicate group", "duplicate groups")
-    ));
-    for group in found.duplicates.iter().take(PRINTED) {
-        let names: Vec<&str> = group.images.iter().map(|image| image.name.as_str()).collect();
-        lines.push(format!("  {}", names.join(" = ")));
-    }
-    lines.extend(
-        found.damaged.iter().map(|file| format!("can be read only in part: {}: {}", file.name, file.why)),
-    );
-    lines.extend(found.corrupt.iter().map(|file| format!("cannot be read: {}: {}", file.name, file.why)));
+    lines.extend(image_lines(found, "parts or classes"));
     lines.join("\n")
 }
 

@@ -61,11 +61,8 @@ pub(crate) fn run(mut arguments: EvaluateArguments, launched: &Launched, quiet: 
         false => print_text(&format!("{text}\nmeasured on {}", part.in_words())),
     };
     let Some(path) = &arguments.html else { return print() };
-    print_then_write(print, || page::write(path, arguments, &measured, voters))?;
-    match arguments.json {
-        true => Ok(()),
-        false => print_text(&format!("page: {}", path.display())),
-    }
+    let last = (!arguments.json).then(|| format!("page: {}", path.display()));
+    print_then_write(print, || page::write(path, arguments, &measured, voters), last)
 }
 
 /// The way to measure, by what was asked for and the task of the weights.

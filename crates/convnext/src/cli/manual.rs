@@ -5,11 +5,11 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use anyhow::anyhow;
 use clap::{Args, Command};
 use clap_complete::Shell;
 
 use super::output::print_text;
+use super::part_file::cannot_write;
 
 /// Print what a shell needs to complete this program's commands and flags
 #[derive(Debug, Args)]
@@ -48,12 +48,7 @@ pub(crate) fn print_completions(
 /// Writes the pages of a program.
 pub(crate) fn write_man_pages(arguments: &ManArguments, program: Command) -> anyhow::Result<()> {
     let out = &arguments.out;
-    let failed = |error: io::Error| {
-        anyhow!(
-            "cannot write man pages into {}: {error}; check that the folder may be written, and the space on the disk",
-            out.display()
-        )
-    };
+    let failed = |error: io::Error| cannot_write(out, error);
     fs::create_dir_all(out).map_err(failed)?;
     let mut program = program.disable_help_subcommand(true);
     program.build();

@@ -95,11 +95,8 @@ pub(crate) fn run(arguments: &NearestArguments) -> anyhow::Result<()> {
             let asked = arguments.image.display().to_string();
             Ok(write_neighbours(&arguments.html, &asked, &image, &shown)?)
         },
-    )?;
-    match arguments.json {
-        true => Ok(()),
-        false => print_text(&format!("page: {}", arguments.html.display())),
-    }
+        (!arguments.json).then(|| format!("page: {}", arguments.html.display())),
+    )
 }
 
 /// The weights of the index, checked to be those that it was made with.
@@ -135,7 +132,9 @@ fn embedder(
     })?;
     let embedder = Embedder::load_on(&weights, layer.into(), device)?;
     Ok(match (&made.preprocessing, made.image_size) {
-        (Some(preprocessing), _) => embedder.with_preprocessing(preprocessing.clone())?,
+        (Some(preprocessing), _) => embedder.with_preprocessing(preprocessing.clone()).map_err(|error| {
+            anyhow!("{} cannot be used: {error}; make the index again", arguments.index.display())
+        })?,
         (None, Some(size)) => embedder.at_size(size),
         (None, None) => embedder,
     })

@@ -17,14 +17,16 @@ pub(crate) fn print_text(text: &str) -> anyhow::Result<()> {
 }
 
 /// Prints a result before its page is written: a page that cannot be written costs no result, and where nobody reads the
-/// result, there is a page.
+/// result, there is a page. `last` is the line that says where the page is, if there is to be one.
 pub(crate) fn print_then_write(
     print: impl FnOnce() -> anyhow::Result<()>,
     write: impl FnOnce() -> anyhow::Result<()>,
+    last: Option<String>,
 ) -> anyhow::Result<()> {
     let printed = print();
     write()?;
-    printed
+    printed?;
+    last.map_or(Ok(()), |line| print_text(&line))
 }
 
 /// The early end of a run for the end of a line of its results; empty where it made all steps.
@@ -91,6 +93,7 @@ mod tests {
                 Ok(())
             },
             || Err(anyhow::anyhow!("no room")),
+            Some("page: there".to_owned()),
         );
         assert_eq!(failed.unwrap_err().to_string(), "no room");
         assert_eq!(done, ["printed"]);
@@ -105,6 +108,7 @@ mod tests {
                 is_written = true;
                 Ok(())
             },
+            None,
         );
         assert!(is_broken_pipe(&failed.unwrap_err()) && is_written);
     }

@@ -3,13 +3,11 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use convnext_core::{Limits, counted, format_limits};
-use convnext_data::{CorruptFile, DuplicateGroup, Survey, SurveyedImage, Thumbnail};
+use convnext_data::{DuplicateGroup, Survey, SurveyedImage, Thumbnail};
 use maud::{Markup, html};
 
+use super::lists::{LISTED, files};
 use super::whole_page::whole;
-
-/// Corrupt files, and groups of duplicates, that are listed.
-const LISTED: usize = 200;
 
 /// The page of what was found in a set of images.
 pub(super) fn render(data: &str, survey: &Survey) -> String {
@@ -119,20 +117,8 @@ pub(super) fn sizes(survey: &Survey) -> Markup {
 /// Files that cannot be read, and those that are damaged.
 pub(super) fn unsound(survey: &Survey) -> Markup {
     html! {
-        (files(&survey.corrupt, "cannot be read"))
-        (files(&survey.damaged, "can be read only in part"))
-    }
-}
-
-fn files(files: &[CorruptFile], what: &str) -> Markup {
-    html! {
-        @if !files.is_empty() {
-            h2 { (counted(files.len(), "image", "images")) " " (what) }
-            ul {
-                @for file in files.iter().take(LISTED) { li { (file.name) ": " (file.why) } }
-                @if files.len() > LISTED { li { "and " (files.len() - LISTED) " more" } }
-            }
-        }
+        (files(["image", "images"], "cannot be read", &survey.corrupt))
+        (files(["image", "images"], "can be read only in part", &survey.damaged))
     }
 }
 

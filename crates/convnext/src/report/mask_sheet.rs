@@ -3,17 +3,13 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use convnext_core::{COLOURS, counted};
-use convnext_data::{
-    CorruptFile, Decoding, Image, SegmentationSet, SegmentationSurvey, Survey, class_colours,
-};
+use convnext_data::{Decoding, Image, SegmentationSet, SegmentationSurvey, Survey, class_colours};
 use convnext_segment::overlay;
 use maud::{Markup, html};
 
 use super::contact_sheet::{duplicates, facts, sizes, unsound};
+use super::lists::{LISTED, files, names};
 use super::whole_page::whole;
-
-/// Names that are listed of each kind.
-const LISTED: usize = 200;
 
 /// Longer side of an image on the page, in pixels.
 const SIDE: usize = 160;
@@ -33,9 +29,9 @@ pub(super) fn render(data: &str, survey: &Survey, masks: &SegmentationSurvey, sh
         @if !masks.decisions.is_empty() { h2 { "Decisions" } ul { @for said in &masks.decisions { li { (said) } } } }
         (classes(masks, &colours))
         (values(masks))
-        (files("masks that cannot be used", &masks.unusable))
-        (names("images without a mask", &masks.images_alone))
-        (names("masks without an image", &masks.masks_alone))
+        (files(["mask", "masks"], "cannot be used", &masks.unusable))
+        (names(["image", "images"], "without a mask", &masks.images_alone))
+        (names(["mask", "masks"], "without an image", &masks.masks_alone))
         (sizes(survey))
         (unsound(survey))
         (duplicates(survey))
@@ -110,24 +106,6 @@ fn values(masks: &SegmentationSurvey) -> Markup {
             }
         } }
         @if masks.values.len() > LISTED { p.quiet { "and " (masks.values.len() - LISTED) " more" } }
-    }
-}
-
-/// A list of files and what is wrong with them.
-pub(super) fn files(what: &str, files: &[CorruptFile]) -> Markup {
-    names(what, &files.iter().map(|file| format!("{}: {}", file.name, file.why)).collect::<Vec<_>>())
-}
-
-/// A list of names.
-pub(super) fn names(what: &str, names: &[String]) -> Markup {
-    html! {
-        @if !names.is_empty() {
-            h2 { (names.len()) " " (what) }
-            ul {
-                @for name in names.iter().take(LISTED) { li { (name) } }
-                @if names.len() > LISTED { li { "and " (names.len() - LISTED) " more" } }
-            }
-        }
     }
 }
 

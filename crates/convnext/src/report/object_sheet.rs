@@ -10,7 +10,8 @@ use convnext_detect::{DrawnObject, small_detection_overlay};
 use maud::{Markup, html};
 
 use super::contact_sheet::{duplicates, facts, sizes, unsound};
-use super::mask_sheet::{files, names, swatch};
+use super::lists::{files, names};
+use super::mask_sheet::swatch;
 use super::whole_page::whole;
 
 /// Longer side of an image on the page, in pixels.
@@ -28,8 +29,8 @@ pub(super) fn render(data: &str, survey: &Survey, objects: &DetectionSurvey, sho
         @if !said.is_empty() { h2 { "Decisions" } ul { @for said in &said { li { (said) } } } }
         (classes(objects, &colours))
         (parts(objects))
-        (files("images whose annotations cannot be used", &objects.unusable))
-        (names("images in no annotations", &objects.images_alone))
+        (files(["image", "images"], "whose annotations cannot be used", &objects.unusable))
+        (names(["image", "images"], "in no annotations", &objects.images_alone))
         (sizes(survey))
         (unsound(survey))
         (duplicates(survey))

@@ -97,6 +97,9 @@ fn folders_of_shards_are_looked_at_before_packing() {
         );
         assert!(!bench.exists(&format!("{part}-taken/train")));
     }
+    bench.write("file-taken/val", "");
+    bench.refuse(1, &[("data pack labelled file-taken --labelled", &["cannot use file-taken/val"])]);
+    assert!(!bench.exists("file-taken/train"));
     bench.refuse(1, &[("data pack labelled labelled/packed --labelled", &["one in the other"])]);
     assert!(!bench.exists("labelled/packed"));
 }

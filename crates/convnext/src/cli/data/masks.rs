@@ -9,7 +9,8 @@ use convnext::write_mask_sheet;
 use serde::Serialize;
 
 use super::arguments::CheckArguments;
-use crate::cli::absent::{PRINTED, absent, first};
+use super::image_lines::image_lines;
+use crate::cli::absent::{absent, first};
 use crate::cli::output::{counted_in_thousands, print_json, print_text, print_then_write, table};
 use crate::cli::progress::image_bar;
 
@@ -40,10 +41,8 @@ pub(super) fn run(arguments: &CheckArguments, held_out: f64, quiet: bool) -> any
             false => print_text(&described(&masks, used)),
         },
         || Ok(write_mask_sheet(out, &data.display().to_string(), &found, &masks, arguments.images)?),
+        (!arguments.json).then(|| format!("wrote {}", out.display())),
     )?;
-    if !arguments.json {
-        print_text(&format!("wrote {}", out.display()))?;
-    }
     refuse(&masks, used, out)
 }
 
@@ -97,7 +96,7 @@ fn described(masks: &SegmentationSurvey, found: Option<&Survey>) -> String {
     );
     lines.extend(mask_lines(masks));
     if let Some(found) = found {
-        lines.extend(image_lines(found));
+        lines.extend(image_lines(found, "parts"));
     }
     lines.join("\n")
 }
@@ -137,24 +136,6 @@ fn value_lines(masks: &SegmentationSurvey) -> Vec<String> {
     let more = masks.values.len().saturating_sub(values.len());
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     lines.push(format!("values: {}{more}", values.join(", ")));
-    lines
-}
-
-/// What is wrong with images.
-pub(super) fn image_lines(found: &Survey) -> Vec<String> {
-    let across = found.duplicates.iter().filter(|group| group.crosses_parts).count();
-    let mut lines = vec![format!(
-        "{}, {across} of them across parts",
-        counted(found.duplicates.len(), "duplicate group", "duplicate groups")
-    )];
-    for group in found.duplicates.iter().take(PRINTED) {
-        let names: Vec<&str> = group.images.iter().map(|image| image.name.as_str()).collect();
-        lines.push(format!("  {}", names.join(" = ")));
-    }
-    lines.extend(
-        found.damaged.iter().map(|file| format!("can be read only in part: {}: {}", file.name, file.why)),
-    );
-    lines.extend(found.corrupt.iter().map(|file| format!("cannot be read: {}: {}", file.name, file.why)));
     lines
 }
 

@@ -11,7 +11,7 @@ use convnext::write_object_sheet;
 use serde::Serialize;
 
 use super::arguments::CheckArguments;
-use super::masks::image_lines;
+use super::image_lines::image_lines;
 use crate::cli::absent::absent;
 use crate::cli::output::{counted_in_thousands, print_json, print_text, print_then_write, table, thousands};
 use crate::cli::progress::image_bar;
@@ -43,10 +43,8 @@ pub(super) fn run(arguments: &CheckArguments, held_out: f64, quiet: bool) -> any
             false => print_text(&described(&objects, used)),
         },
         || Ok(write_object_sheet(out, &data.display().to_string(), &found, &objects, arguments.images)?),
+        (!arguments.json).then(|| format!("wrote {}", out.display())),
     )?;
-    if !arguments.json {
-        print_text(&format!("wrote {}", out.display()))?;
-    }
     refuse(&objects, used, out)
 }
 
@@ -95,7 +93,7 @@ fn described(objects: &DetectionSurvey, found: Option<&Survey>) -> String {
     );
     lines.extend(objects.unusable.iter().map(|file| format!("cannot be used: {}: {}", file.name, file.why)));
     lines.extend(objects.refusal.clone());
-    lines.extend(found.into_iter().flat_map(image_lines));
+    lines.extend(found.into_iter().flat_map(|found| image_lines(found, "parts")));
     lines.join("\n")
 }
 

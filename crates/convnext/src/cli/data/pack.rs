@@ -1,9 +1,10 @@
 //! `convnext data pack`
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clap::Args;
 use convnext::core::{Seed, counted};
 use convnext::data::{
@@ -86,7 +87,12 @@ pub(super) fn run(arguments: &PackArguments, quiet: bool) -> anyhow::Result<()> 
 
 /// Refuses a folder that holds something, but for the hidden files that a killed process leaves.
 fn check_empty(folder: &Path) -> anyhow::Result<()> {
-    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => {
+            found.with_context(|| format!("cannot use {}; give a new folder as OUT", folder.display()))?
+        }
+    };
     let mut names = entries.flatten().map(|entry| entry.file_name());
     match names.find(|name| !name.to_string_lossy().starts_with('.')) {
         None => Ok(()),
