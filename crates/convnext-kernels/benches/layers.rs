@@ -78,7 +78,7 @@ fn blocks(criterion: &mut Criterion) {
                 expand_bias,
                 project_weight: project,
                 project_bias,
-                grn: Some([gamma, beta]),
+                grn: Some(GrnWeights { variant: GrnVariant::GRN, gamma, beta }),
                 layer_scale: None,
             };
             for precision in [Precision::F32, Precision::Bf16] {

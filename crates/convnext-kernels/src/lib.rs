@@ -30,6 +30,7 @@ mod gather;
 mod gelu;
 mod gemm;
 mod grn_stats;
+mod grn_variant;
 mod isa;
 mod lanes;
 mod layer_norm;
@@ -63,7 +64,7 @@ pub use block::block_forward;
 pub use block::input::BlockInput;
 pub use block::packed::PackedBlock;
 pub use block::saved::{Save, SavedActivations};
-pub use block::weights::BlockWeights;
+pub use block::weights::{BlockWeights, GrnWeights};
 pub use block_backward::{BlockGradients, block_backward};
 pub use buffer::Buffer;
 pub use convolution::{
@@ -72,6 +73,7 @@ pub use convolution::{
 };
 pub use dense_maps::DenseMaps;
 pub use gather::{gather_rows, gather_rows_backward};
+pub use grn_variant::{GrnVariant, Normalisation};
 pub use isa::{ISA_VARIABLE, isa_in_use};
 pub use layer_norm::{layer_norm_backward, layer_norm_forward};
 pub use linear::{LinearGradients, LinearInput, PackedLinear, SavedLinear, linear_backward, linear_forward};

@@ -82,6 +82,7 @@ pub use gates::{Cbam, Kernel, LinearWeight, SqueezeExcite};
 pub use layer_activations::LayerPlace;
 pub use layers::{Convolution, Grn, LayerNorm, Linear};
 pub use masked_dense::forward_masked_dense;
+pub use ops::block_flex::has_kernels;
 pub use ops::block_plan::Activations;
 pub use ops::reference::BATCH_NORM_EPSILON;
 pub use ops::roi_align_plan::{Region, RoiSampling};

@@ -36,7 +36,7 @@ pub mod roi_align_plan;
 pub mod shared_sum;
 
 mod batch_norm_flex;
-mod block_flex;
+pub(crate) mod block_flex;
 mod block_reference;
 #[cfg(test)]
 mod block_tests;

@@ -2,13 +2,12 @@
 //!
 //! Notation: R rows of one image, C channels, E = 4C.
 
-use std::borrow::Cow;
-
 use bytemuck::{cast_slice, cast_slice_mut};
 
 use crate::bf16::columns::PackColumns;
 use crate::block::input::BlockInput;
 use crate::block::segment_norm::SegmentNorm;
+use crate::block::weights::BlockGrn;
 use crate::blocking::ImageBlock;
 use crate::buffer::Buffer;
 use crate::element::Element;
@@ -28,7 +27,7 @@ pub(crate) struct Branch<'a, E: Element> {
     /// The first linear layer, and the second one with LayerScale.
     pub(crate) layers: &'a [E::Packed; 2],
     pub(crate) projection_bias: &'a [f32],
-    pub(crate) grn: [Cow<'a, [f32]>; 2],
+    pub(crate) grn: BlockGrn<'a>,
 }
 
 impl<E: Element> Branch<'_, E> {
@@ -84,7 +83,7 @@ impl<E: Element> Branch<'_, E> {
                 gemm(saved);
             }
         });
-        GrnStats::new(image_block, width, &squares, &self.grn[0])
+        GrnStats::new(image_block, width, &squares, self.grn.variant, &self.grn.gamma)
     }
 
     /// GRN, the second linear layer and the residual addition.
@@ -100,7 +99,7 @@ impl<E: Element> Branch<'_, E> {
             for (index, segment) in segments.iter().enumerate().filter(|_| weights.grn.is_some()) {
                 let values = &mut values[scaled(&ends.rows(index), E::Lane::count(width))];
                 let scale = stats.scale(image_block.place_of(segment));
-                let apply = GrnApply { values, scale, shift: &self.grn[1] };
+                let apply = GrnApply { values, scale, shift: &self.grn.beta };
                 timed(Kernel::Expansion, || self.element.run(apply));
             }
             let rows = |rows| &self.input.rows[scaled(rows, channels)];

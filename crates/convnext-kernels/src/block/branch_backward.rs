@@ -3,14 +3,13 @@
 //!
 //! Notation: R rows of one image, C channels, E = 4C.
 
-use std::borrow::Cow;
-
 use bytemuck::{cast_slice, cast_slice_mut};
 
 use crate::bf16::rows::{padded, row_pairs};
 use crate::block::branch_buffers::{Buffers, Slices};
 use crate::block::input::BranchInput;
 use crate::block::segment_norm::SegmentNorm;
+use crate::block::weights::BlockGrn;
 use crate::block_sums::{RowBlockSums, Sums};
 use crate::blocking::{ImageBlock, Segment, by_image_block};
 use crate::buffer::Buffer;
@@ -29,7 +28,7 @@ use crate::storage::Lane;
 pub(crate) struct BranchBackward<'a, E: Element> {
     input: BranchInput<'a>,
     element: E,
-    grn: [Cow<'a, [f32]>; 2],
+    grn: BlockGrn<'a>,
     /// The first linear layer, `[E, C]`.
     expansion: E::Packed,
     /// The second one with LayerScale, `[C, E]`.
@@ -72,7 +71,7 @@ impl<'a, E: Element> BranchBackward<'a, E> {
     fn run(&self, buffers: &mut Buffers<'_, E>, ddepthwise: &mut [f32], sums: &mut Sums) {
         let [channels, width] = self.sizes();
         let (stats, products) = self.first_sweep(buffers, &mut sums.project_bias);
-        let gamma = &self.grn[0];
+        let gamma = &self.grn.gamma;
         let through_norm = stats.backward(buffers.image_block, &products, gamma, &mut sums.grn_gamma);
         self.second_sweep((&stats, &through_norm), buffers, ddepthwise, sums);
         // The third sweep.
@@ -93,7 +92,7 @@ impl<'a, E: Element> BranchBackward<'a, E> {
             self.first_sweep_of(slices, [squares, products])
         });
         sums.iter().for_each(|sums| add_to(bias_sums, sums));
-        (GrnStats::new(image_block, width, &squares, &self.grn[0]), products)
+        (GrnStats::new(image_block, width, &squares, self.grn.variant, &self.grn.gamma), products)
     }
 
     /// The first sweep of a row block. Returns the sums of g, `[C]`.
@@ -166,7 +165,7 @@ impl<'a, E: Element> BranchBackward<'a, E> {
                     padded: padded(width),
                 }),
                 scale: stats.scale(place),
-                shift: &self.grn[1],
+                shift: &self.grn.beta,
                 through_norm: &through_norm[place * width..][..width],
                 dbias,
             };

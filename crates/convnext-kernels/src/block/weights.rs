@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+use crate::grn_variant::GrnVariant;
+
 /// A block's parameters in PyTorch's layouts.
 #[derive(Debug, Clone, Copy)]
 pub struct BlockWeights<'a> {
@@ -23,10 +25,28 @@ pub struct BlockWeights<'a> {
     pub project_weight: &'a [f32],
     /// `[C]`.
     pub project_bias: &'a [f32],
-    /// GRN's gamma and beta, each `[E]`; V1 has none.
-    pub grn: Option<[&'a [f32]; 2]>,
+    /// GRN or a variant of it; V1 has none.
+    pub grn: Option<GrnWeights<'a>>,
     /// LayerScale, `[C]`; V2 has none.
     pub layer_scale: Option<&'a [f32]>,
+}
+
+/// GRN's parameters.
+#[derive(Debug, Clone, Copy)]
+pub struct GrnWeights<'a> {
+    /// Which GRN.
+    pub variant: GrnVariant,
+    /// gamma, `[E]`.
+    pub gamma: &'a [f32],
+    /// beta, `[E]`.
+    pub beta: &'a [f32],
+}
+
+/// GRN of a block: its own, or the one with a gamma and a beta of 0, which changes nothing.
+pub(crate) struct BlockGrn<'a> {
+    pub(crate) variant: GrnVariant,
+    pub(crate) gamma: Cow<'a, [f32]>,
+    pub(crate) beta: Cow<'a, [f32]>,
 }
 
 impl<'a> BlockWeights<'a> {
@@ -40,11 +60,14 @@ impl<'a> BlockWeights<'a> {
         self.expand_bias.len()
     }
 
-    /// GRN's gamma and beta. A block without GRN is one in which both are 0.
-    pub(crate) fn grn_or_zeros(&self) -> [Cow<'a, [f32]>; 2] {
+    /// The block's GRN. A block without is one in which gamma and beta are 0.
+    pub(crate) fn grn_or_zeros(&self) -> BlockGrn<'a> {
+        let zeros = || Cow::Owned(vec![0.0; self.width()]);
         match self.grn {
-            Some(grn) => grn.map(Cow::Borrowed),
-            None => [(); 2].map(|()| Cow::Owned(vec![0.0; self.width()])),
+            Some(GrnWeights { variant, gamma, beta }) => {
+                BlockGrn { variant, gamma: Cow::Borrowed(gamma), beta: Cow::Borrowed(beta) }
+            }
+            None => BlockGrn { variant: GrnVariant::GRN, gamma: zeros(), beta: zeros() },
         }
     }
 
@@ -74,7 +97,8 @@ impl<'a> BlockWeights<'a> {
             [self.expand_weight, self.project_weight].iter().all(|part| part.len() == width * channels),
             "the linear layers are [E, C] and [C, E]"
         );
-        assert!(self.grn.iter().flatten().all(|part| part.len() == width), "GRN has E channels");
+        let grn = self.grn.iter().flat_map(|grn| [grn.gamma, grn.beta]);
+        assert!(grn.into_iter().all(|part| part.len() == width), "GRN has E channels");
         assert!(self.layer_scale.is_none_or(|part| part.len() == channels), "LayerScale has C channels");
     }
 }

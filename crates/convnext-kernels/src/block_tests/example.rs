@@ -4,8 +4,9 @@ use crate::block::block_forward;
 use crate::block::input::BlockInput;
 use crate::block::packed::PackedBlock;
 use crate::block::saved::Save;
-use crate::block::weights::BlockWeights;
+use crate::block::weights::{BlockWeights, GrnWeights};
 use crate::block_backward::{BlockGradients, block_backward};
+use crate::grn_variant::GrnVariant;
 use crate::precision::Precision;
 use crate::sites::Sites;
 use crate::target::Target;
@@ -128,7 +129,7 @@ impl Example {
             expand_bias: &t[6],
             project_weight: &t[7],
             project_bias: &t[8],
-            grn: self.grn.then_some([&t[9], &t[10]]),
+            grn: self.grn.then_some(GrnWeights { variant: GrnVariant::GRN, gamma: &t[9], beta: &t[10] }),
             layer_scale: (!self.grn).then_some(&t[11]),
         };
         f(&t[ROWS], &weights)

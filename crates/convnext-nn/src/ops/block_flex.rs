@@ -7,7 +7,8 @@ use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{DType, Shape};
 use convnext_core::ResponseNorm;
 use convnext_kernels::{
-    BlockInput, BlockWeights, PackedBlock, Save, SavedActivations, block_backward, block_forward,
+    BlockInput, BlockWeights, GrnVariant, GrnWeights, Normalisation, PackedBlock, Save, SavedActivations,
+    block_backward, block_forward,
 };
 
 use crate::ops::block_plan::{
@@ -35,7 +36,7 @@ impl BlockKernels<Flex> for FlexBlock {
     type Saved = FlexSaved;
 
     fn supports(plan: &BlockPlan, dtype: DType) -> bool {
-        dtype == DType::F32 && matches!(plan.response_norm, None | Some(ResponseNorm::Grn))
+        dtype == DType::F32 && has_kernels(plan.response_norm)
     }
 
     fn forward(
@@ -73,7 +74,7 @@ impl BlockKernels<Flex> for FlexBlock {
         let FlexSaved { rows, activations } = saved;
         let (rows, dout) = (rows.map(contiguous), contiguous(output_gradient));
         let parameters: BlockParameters<Flex> = parameters.map(contiguous);
-        let (x, weights) = (rows.as_ref().map(slice).unwrap_or_default(), weights(&parameters));
+        let (x, weights) = (rows.as_ref().map(slice).unwrap_or_default(), weights(&parameters, plan));
         let input = BlockInput::new(&plan.sites, x, &weights, plan.drop_path_scales.as_deref());
         let found = block_backward(&input, plan.precision, activations, slice(&dout));
         tensors(found, dout.shape(), &parameters)
@@ -85,6 +86,26 @@ impl BlockKernels<Flex> for FlexBlock {
     }
 }
 
+/// `true` if blocks with this in the place of GRN have kernels on the CPU, which know f32, bf16 and all that
+/// [`Activations`] says; others run in ordinary operations in f32, several times slower.
+pub fn has_kernels(norm: Option<ResponseNorm>) -> bool {
+    norm.is_none_or(|norm| grn_variant(norm).is_some())
+}
+
+/// The kernels' name of a normalisation whose responses are L2 norms; `None` of the others.
+fn grn_variant(norm: ResponseNorm) -> Option<GrnVariant> {
+    let (normalisation, is_residual) = match norm {
+        ResponseNorm::Grn => (Normalisation::Mean, true),
+        ResponseNorm::GrnNoResidual => (Normalisation::Mean, false),
+        ResponseNorm::GrnStandardised => (Normalisation::Standardised, true),
+        ResponseNorm::GrnSum => (Normalisation::Sum, true),
+        ResponseNorm::GrnNoNorm => (Normalisation::Norm, true),
+        ResponseNorm::Identity => (Normalisation::One, true),
+        _ => return None,
+    };
+    Some(GrnVariant { normalisation, is_residual })
+}
+
 fn forward(
     rows: FlexTensor,
     parameters: BlockParameters<Flex>,
@@ -93,7 +114,7 @@ fn forward(
 ) -> (FlexTensor, Option<SavedActivations>) {
     let rows = contiguous(rows);
     let parameters: BlockParameters<Flex> = parameters.map(contiguous);
-    let weights = weights(&parameters);
+    let weights = weights(&parameters, plan);
     let packed = packed(&parameters, &weights, plan);
     let input = BlockInput::new(&plan.sites, slice(&rows), &weights, plan.drop_path_scales.as_deref());
     let (output, saved) = block_forward(&input, &packed, save);
@@ -118,7 +139,7 @@ fn packed(
 }
 
 /// The parameters, contiguous, as slices.
-fn weights(parameters: &BlockParameters<Flex>) -> BlockWeights<'_> {
+fn weights<'a>(parameters: &'a BlockParameters<Flex>, plan: &BlockPlan) -> BlockWeights<'a> {
     let p = parameters;
     BlockWeights {
         depthwise_weight: slice(&p.depthwise_weight),
@@ -130,7 +151,8 @@ fn weights(parameters: &BlockParameters<Flex>) -> BlockWeights<'_> {
         project_weight: slice(&p.project_weight),
         project_bias: slice(&p.project_bias),
         grn: match &p.response {
-            ResponseParameters::Grn { gamma, beta } => Some([slice(gamma), slice(beta)]),
+            ResponseParameters::Grn { gamma, beta } => (plan.response_norm.and_then(grn_variant))
+                .map(|variant| GrnWeights { variant, gamma: slice(gamma), beta: slice(beta) }),
             // `supports` declines the others.
             _ => None,
         },

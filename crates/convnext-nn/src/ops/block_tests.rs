@@ -135,15 +135,17 @@ fn difference(found: &[FlexTensor], expected: &[FlexTensor]) -> f64 {
 fn kernels_decline_the_norms_and_types_that_they_do_not_know() {
     let sites = halves();
     let supports = |norm, dtype| FlexBlock::supports(&plan(&sites, norm), dtype);
-    assert!(supports(ResponseNorm::Grn, DType::F32));
-    assert!(!supports(ResponseNorm::Grn, DType::F64));
-    for norm in ResponseNorm::ALL.into_iter().filter(|&norm| norm != ResponseNorm::Grn) {
+    use ResponseNorm as R;
+    for norm in [R::Grn, R::GrnStandardised, R::GrnSum, R::GrnNoResidual, R::GrnNoNorm, R::Identity] {
+        assert!(supports(norm, DType::F32) && !supports(norm, DType::F64), "{norm:?}");
+    }
+    for norm in [R::GrnAverage, R::GrnL1, R::GrnNoPool, R::Lrn, R::Bn, R::Ln, R::Se, R::Cbam] {
         assert!(!supports(norm, DType::F32), "{norm:?}");
     }
 }
 
 #[test]
-fn a_norm_of_the_reference_alone_runs_where_the_kernels_run() {
+fn every_norm_in_f32_with_kernels_or_without_is_that_of_f64() {
     let sites = halves();
     let grn = run_example(&sites, ResponseNorm::Grn, DType::F32);
     for norm in ResponseNorm::ALL.into_iter().filter(|&norm| norm != ResponseNorm::Grn) {

@@ -1,7 +1,7 @@
 //! Values that the layers of a network hold in memory in a training step.
 
 use convnext_core::{ConfigError, ImageSize, MLP_RATIO, ModelConfig, ResponseNorm};
-use convnext_nn::{Activations, Precision};
+use convnext_nn::{Activations, Precision, has_kernels};
 
 /// Tensors of a block's width that it saves for its gradient, unless it computes them again: what goes in,
 /// what the convolution puts out, and four for what the first linear layer does.
@@ -17,17 +17,16 @@ pub(super) struct BlockMemory {
 }
 
 impl BlockMemory {
-    /// Of blocks with this normalisation: kernels know GRN and none, the others run in ordinary operations.
-    pub(super) const fn of(norm: Option<ResponseNorm>, memory: Activations, precision: Precision) -> Self {
+    /// Of blocks with this normalisation, with kernels or in ordinary operations.
+    pub(super) fn of(norm: Option<ResponseNorm>, memory: Activations, precision: Precision) -> Self {
         let (saved_halves, working) = match (norm, memory, precision) {
             (Some(ResponseNorm::Bn), ..) => (2 * GRAPH_TENSORS, WORKING_TENSORS),
-            (None | Some(ResponseNorm::Grn), Activations::Save, Precision::F32) => {
-                (2 * SAVED_TENSORS, WORKING_TENSORS)
+            _ if !has_kernels(norm) => (2, REFERENCE_WORKING_TENSORS),
+            (_, Activations::Save, Precision::F32) => (2 * SAVED_TENSORS, WORKING_TENSORS),
+            (_, Activations::Save, Precision::Bf16) | (_, Activations::SaveBf16, _) => {
+                (SAVED_TENSORS, WORKING_TENSORS)
             }
-            (None | Some(ResponseNorm::Grn), Activations::Save, Precision::Bf16)
-            | (None | Some(ResponseNorm::Grn), Activations::SaveBf16, _) => (SAVED_TENSORS, WORKING_TENSORS),
-            (None | Some(ResponseNorm::Grn), Activations::Recompute, _) => (2, WORKING_TENSORS),
-            _ => (2, REFERENCE_WORKING_TENSORS),
+            (_, Activations::Recompute, _) => (2, WORKING_TENSORS),
         };
         Self { saved_halves, working }
     }

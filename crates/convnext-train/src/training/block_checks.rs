@@ -2,7 +2,7 @@
 
 use burn::tensor::Device;
 use convnext_core::{ModelConfig, ResponseNorm};
-use convnext_nn::{Activations, is_cpu};
+use convnext_nn::{Activations, has_kernels, is_cpu};
 
 use crate::block_change::BlockChanges;
 use crate::error::TrainError;
@@ -30,7 +30,7 @@ pub(crate) fn check_blocks(
     activations: Activations,
     changes_of_frozen: Option<BlockChanges>,
 ) -> Result<(), TrainError> {
-    if let Some(norm) = model.alternative()
+    if let Some(norm) = without_kernels(model)
         && activations != Activations::Save
     {
         return Err(TrainError::FixedActivations { norm: norm.in_words(), saved: saved_in_words(norm) });
@@ -52,7 +52,7 @@ pub(crate) fn blocks_in_words(
     let special = model.block_differences().map(|_| format!("the model is {model}"));
     let mut lines: Vec<String> = special.into_iter().collect();
     lines.extend(changes.map(BlockChanges::in_words).unwrap_or_default());
-    let Some(norm) = model.alternative() else { return lines };
+    let Some(norm) = without_kernels(model) else { return lines };
     let name = norm.in_words();
     // Other devices have no kernels for any block.
     if is_cpu(device) {
@@ -60,6 +60,11 @@ pub(crate) fn blocks_in_words(
     }
     lines.push(format!("blocks with {name} save {}", saved_in_words(norm)));
     lines
+}
+
+/// The alternative to GRN in the blocks of a model, if they have no kernels.
+fn without_kernels(model: &ModelConfig) -> Option<ResponseNorm> {
+    model.alternative().filter(|&norm| !has_kernels(Some(norm)))
 }
 
 /// What the blocks with this alternative to GRN save for the backward pass, which is made in ordinary operations.
@@ -90,6 +95,8 @@ mod tests {
         assert!(blocks_in_words(&micro(Some(ResponseNorm::Grn)), None, &device).is_empty());
         let found = blocks_in_words(&micro(None), None, &device);
         assert_eq!(found, ["the model is micro, with nothing in the place of GRN"]);
+        let found = blocks_in_words(&micro(Some(ResponseNorm::GrnSum)), None, &device);
+        assert_eq!(found, ["the model is micro, with GRN by one over the sum in the place of GRN"]);
         let found = blocks_in_words(&micro(Some(ResponseNorm::Se)), None, &device);
         assert!(found[1].contains("slower") && found[2].contains("input alone"), "{found:?}");
         let found = blocks_in_words(&micro(Some(ResponseNorm::Bn)), None, &device);
