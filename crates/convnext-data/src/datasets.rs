@@ -15,6 +15,7 @@ pub(crate) mod files;
 pub(crate) mod folder;
 pub(crate) mod ground_truth;
 pub(crate) mod image_lookup;
+pub(crate) mod image_parts;
 pub(crate) mod in_parallel;
 pub(crate) mod label_sets;
 pub(crate) mod labelled_data;

@@ -149,13 +149,23 @@ fn what_lies_before_the_damage_is_kept() {
 #[test]
 fn the_turn_in_xmp_data_counts_where_there_is_none_in_exif() {
     let whole = bytes("grid-444.jpg");
-    let with_segment = |content: &[u8]| {
-        let length = (content.len() + 2) as u16;
-        [&whole[..2], &[0xFF, 0xE1], &length.to_be_bytes(), content, &whole[2..]].concat()
+    let with_segments = |contents: &[&[u8]]| {
+        let segments = contents.iter().flat_map(|content| {
+            let length = (content.len() + 2) as u16;
+            [&[0xFF, 0xE1], &length.to_be_bytes()[..], content].concat()
+        });
+        [&whole[..2], &segments.collect::<Vec<_>>(), &whole[2..]].concat()
     };
-    let in_xmp = with_segment(b"http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation=\"6\"/>");
-    let in_exif = with_segment(b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0");
-    let [upright, expected] = [in_xmp, in_exif].map(|bytes| image(&bytes, "", 3).unwrap());
-    assert_eq!(upright, expected);
-    assert_ne!(upright, image(&whole, "", 3).unwrap());
+    let read = |contents: &[&[u8]]| image(&with_segments(contents), "", 3).unwrap();
+    let xmp: [&[u8]; 2] = [
+        b"http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation=\"6\"/>",
+        b"http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation=\"3\"/>",
+    ];
+    let exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+    let turned = read(&[exif]);
+    assert_ne!(turned, read(&[]));
+    assert_eq!(read(&[xmp[0]]), turned);
+    assert_ne!(read(&[xmp[1]]), turned);
+    // Whichever stands first.
+    assert_eq!([read(&[exif, xmp[1]]), read(&[xmp[1], exif])], [turned.clone(), turned]);
 }

@@ -6,7 +6,7 @@ use convnext_core::{ClassNames, Purpose, Seed};
 use rand::seq::SliceRandom;
 
 use crate::datasets::files::Files;
-use crate::datasets::split::choose;
+use crate::datasets::split::{choose, labelled_fraction};
 use crate::datasets::storage::Stamp;
 use crate::error::DataError;
 use crate::pixels::image::Image;
@@ -248,9 +248,7 @@ impl Dataset {
     /// # Errors
     /// [`DataError::OutOfRange`] when `fraction` is not above 0 and at most 1, or there are no classes.
     pub fn choose_fraction(&self, fraction: f64, seed: Seed) -> Result<Self, DataError> {
-        let fits = fraction > 0.0 && fraction <= 1.0;
-        DataError::check(fits, "fraction of labelled images", fraction, "above 0 and at most 1")?;
-        self.choose(seed, |_, found| Ok(((found as f64 * fraction).round() as usize).clamp(1, found.max(1))))
+        self.choose(seed, |_, found| labelled_fraction(found, fraction))
     }
 
     /// As many images of every class as `wanted` says for its name and number of images.

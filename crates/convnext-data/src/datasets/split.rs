@@ -33,6 +33,26 @@ pub(crate) fn choose(class: &str, images: &[usize], count: usize, seed: Seed) ->
     sorted(&shuffled[..count.min(shuffled.len())])
 }
 
+/// [`choose`] for images without classes, of which there are `all`.
+///
+/// # Errors
+/// [`DataError::OutOfRange`] when there are fewer, or `count` is 0.
+pub(crate) fn choose_labelled(all: usize, count: usize, seed: Seed) -> Result<Vec<usize>, DataError> {
+    let expected = format!("between 1 and the {all} that there are");
+    DataError::check((1..=all).contains(&count), "number of labelled images", count, &expected)?;
+    Ok(choose("", &(0..all).collect::<Vec<_>>(), count, seed))
+}
+
+/// The number of a fraction of so many images, rounded, at least one.
+///
+/// # Errors
+/// [`DataError::OutOfRange`] when `fraction` is not above 0 and at most 1.
+pub(crate) fn labelled_fraction(all: usize, fraction: f64) -> Result<usize, DataError> {
+    let fits = fraction > 0.0 && fraction <= 1.0;
+    DataError::check(fits, "fraction of labelled images", fraction, "above 0 and at most 1")?;
+    Ok(((all as f64 * fraction).round() as usize).max(1))
+}
+
 fn shuffled(class: &str, images: &[usize], purpose: Purpose, seed: Seed) -> Vec<usize> {
     let mut images = images.to_vec();
     images.shuffle(&mut seed.stream(purpose, 0, Seed::name_index(class)));

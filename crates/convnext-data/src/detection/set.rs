@@ -7,7 +7,7 @@ use std::sync::Arc;
 use convnext_core::{ClassNames, ImageSize, Seed};
 
 use crate::datasets::dataset::Dataset;
-use crate::datasets::split::choose;
+use crate::datasets::split::{choose_labelled, labelled_fraction};
 use crate::detection::error::AnnotationError;
 use crate::error::DataError;
 use crate::instances::instance::Instance;
@@ -248,10 +248,7 @@ impl DetectionSet {
     /// # Errors
     /// [`DataError::OutOfRange`] when there are fewer, or `count` is 0.
     pub fn choose(&self, count: usize, seed: Seed) -> Result<Self, DataError> {
-        let expected = format!("between 1 and the {} that there are", self.len());
-        DataError::check((1..=self.len()).contains(&count), "number of labelled images", count, &expected)?;
-        let all: Vec<usize> = (0..self.len()).collect();
-        Ok(self.subset(&choose("", &all, count, seed)))
+        Ok(self.subset(&choose_labelled(self.len(), count, seed)?))
     }
 
     /// A fraction of the images, rounded, at least one; chosen as [`Self::choose`] does.
@@ -259,9 +256,7 @@ impl DetectionSet {
     /// # Errors
     /// [`DataError::OutOfRange`] when `fraction` is not above 0 and at most 1, or there are no images.
     pub fn choose_fraction(&self, fraction: f64, seed: Seed) -> Result<Self, DataError> {
-        let fits = fraction > 0.0 && fraction <= 1.0;
-        DataError::check(fits, "fraction of labelled images", fraction, "above 0 and at most 1")?;
-        self.choose(((self.len() as f64 * fraction).round() as usize).max(1), seed)
+        self.choose(labelled_fraction(self.len(), fraction)?, seed)
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use convnext_core::{ClassNames, Seed, counted};
 
-use crate::datasets::parts::{HOW_TO_NAME, Split};
-use crate::datasets::split::{check_fraction, split_class};
+use crate::datasets::image_parts::{Divided, ImageParts};
+use crate::datasets::parts::Split;
 use crate::error::DataError;
 use crate::loading::corrupt_file::CorruptFile;
 use crate::segmentation::data::{SegmentationData, SegmentationLayout, SegmentationPart};
@@ -50,7 +50,8 @@ pub(crate) fn data_of(
     layout: &SegmentationLayout,
     seed: Seed,
 ) -> Result<SegmentationData, DataError> {
-    let Divided { train, validation, validation_split, test } = opened.divided(layout, seed)?;
+    let Divided { train, validation, validation_split, test } =
+        opened.parts.divided(layout.validation_fraction, seed)?;
     let train_source = opened.source(Some(Split::Train));
     let validation_source = validation_split.map_or(train_source.clone(), |split| opened.source(Some(split)));
     let set = |members: &[usize]| SegmentationSet::new(&opened.shared, members);
@@ -80,34 +81,13 @@ pub fn open_segmentation_part(
     asked: Option<Split>,
 ) -> Result<SegmentationPart, DataError> {
     let opened = opened(path, layout)?;
-    let has = |split: &Split| !opened.members(*split).is_empty();
-    let split = match asked {
-        Some(split) if !has(&split) => {
-            return Err(opened.wrong(&format!("it has no {split} part"), HOW_TO_NAME));
-        }
-        Some(split) => Some(split),
-        None => [Split::Validation, Split::Test].into_iter().find(has),
-    };
-    if split.is_none() && opened.has_parts() {
-        return Err(opened.wrong("it has a part to train on and none to measure on", HOW_TO_NAME));
-    }
-    let members = split.map_or_else(|| (0..opened.splits.len()).collect(), |split| opened.members(split));
+    let (split, members) = opened.parts.to_measure(asked)?;
     Ok(SegmentationPart {
         split,
         source: opened.source(split),
         images: SegmentationSet::new(&opened.shared, &members),
         decisions: opened.decisions,
     })
-}
-
-/// Positions of the masks of each part.
-struct Divided {
-    train: Vec<usize>,
-    validation: Vec<usize>,
-    /// `None` when validation was held out.
-    validation_split: Option<Split>,
-    /// None where validation uses them.
-    test: Vec<usize>,
 }
 
 /// Data all of whose masks can be read.
@@ -120,9 +100,8 @@ fn opened(path: &Path, layout: &SegmentationLayout) -> Result<Opened, DataError>
 
 /// A data set whose masks are understood.
 pub(crate) struct Opened {
-    root: String,
     shared: Shared,
-    splits: Vec<Option<Split>>,
+    parts: ImageParts,
     palette: Vec<[u8; 3]>,
     decisions: Vec<String>,
 }
@@ -153,7 +132,8 @@ impl Opened {
             unnamed,
             orientation,
         };
-        Ok(Self { root: found.root, shared, splits: found.splits, palette, decisions })
+        let parts = ImageParts { root: found.root, splits: found.splits };
+        Ok(Self { shared, parts, palette, decisions })
     }
 
     /// The names of the classes.
@@ -166,44 +146,9 @@ impl Opened {
         self.shared.rule.label(value)
     }
 
-    fn has_parts(&self) -> bool {
-        self.splits.iter().any(Option::is_some)
-    }
-
-    /// Divides by parts, and by the seed where there is none to measure on.
-    fn divided(&self, layout: &SegmentationLayout, seed: Seed) -> Result<Divided, DataError> {
-        let all = || (0..self.splits.len()).collect();
-        let train: Vec<usize> = if self.has_parts() { self.members(Split::Train) } else { all() };
-        if train.is_empty() {
-            return Err(self.wrong("it has no part to train on", HOW_TO_NAME));
-        }
-        let [validation, test] = [Split::Validation, Split::Test].map(|split| self.members(split));
-        if !validation.is_empty() {
-            return Ok(Divided { train, validation, validation_split: Some(Split::Validation), test });
-        }
-        if !test.is_empty() {
-            let (validation, validation_split) = (test, Some(Split::Test));
-            return Ok(Divided { train, validation, validation_split, test: Vec::new() });
-        }
-        check_fraction(layout.validation_fraction)?;
-        let [train, validation] = split_class("", &train, layout.validation_fraction, seed);
-        Ok(Divided { train, validation, validation_split: None, test })
-    }
-
-    fn members(&self, split: Split) -> Vec<usize> {
-        (0..self.splits.len()).filter(|&at| self.splits[at] == Some(split)).collect()
-    }
-
-    /// Folder of the images of a part, by the first of them.
+    /// Where the images of a part lie.
     fn source(&self, split: Option<Split>) -> String {
-        let first = self.splits.iter().position(|&found| found == split).filter(|_| split.is_some());
-        let name = first.map(|at| self.shared.files.name(self.shared.masks.image(at)));
-        let folder = name.as_deref().and_then(|name| name.rsplit_once('/')).map(|(folder, _)| folder);
-        folder.map_or_else(|| self.root.clone(), str::to_owned)
-    }
-
-    fn wrong(&self, found: &str, advice: &str) -> DataError {
-        DataError::Layout { path: self.root.clone(), found: found.to_owned(), advice: advice.to_owned() }
+        self.parts.source(split, |at| self.shared.files.name(self.shared.masks.image(at)))
     }
 }
 
