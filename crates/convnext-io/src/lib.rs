@@ -25,6 +25,7 @@ mod naming;
 mod open_file;
 mod package_config;
 mod replace_file;
+mod run_files;
 mod safetensors_file;
 mod shards;
 mod strict;
@@ -48,6 +49,10 @@ pub use foreign::Origin;
 pub use naming::Naming;
 pub use package_config::{PackageConfig, PackageCrop};
 pub use replace_file::{UNFINISHED_SUFFIX, replace_file};
+pub use run_files::{
+    AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, CHECKPOINTS_FOLDER, CONFIG_FILE, EVALUATION_FILE, METRICS_FILE,
+    SUMMARY_FILE, WEIGHTS_FILE,
+};
 pub use safetensors_file::{TRAINING_PREFIX, write_checkpoint, write_weights};
 pub use shards::files_of;
 pub use strict::{check_names, check_shapes, fits};

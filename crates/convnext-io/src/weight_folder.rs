@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::error::{IoError, read_error};
+use crate::run_files::{
+    AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, CHECKPOINTS_FOLDER, CONFIG_FILE, WEIGHTS_FILE,
+};
 
-/// Our own files in a run folder, the best first, and what else is there.
-const OF_RUN: [&str; 3] = ["weights-best.safetensors", "weights-ema.safetensors", "weights.safetensors"];
-const CONFIG_OF_RUN: &str = "config.toml";
-const CHECKPOINTS_OF_RUN: &str = "checkpoints";
+/// Our own weights in a run folder, the best first.
+const OF_RUN: [&str; 3] = [BEST_WEIGHTS_FILE, AVERAGED_WEIGHTS_FILE, WEIGHTS_FILE];
 
 /// Names of weight files in saved folders, in the order in which programs look for them: the same weights may
 /// stand there in two formats.
@@ -86,11 +87,11 @@ fn weights_among(names: &BTreeSet<String>) -> Vec<&str> {
 
 /// Content of a folder without weights, as text.
 fn inside(folder: &Path, names: &BTreeSet<String>) -> String {
-    let of_run = names.contains(CONFIG_OF_RUN) && names.contains(CHECKPOINTS_OF_RUN);
+    let of_run = names.contains(CONFIG_FILE) && names.contains(CHECKPOINTS_FOLDER);
     if of_run {
-        let checkpoints = names_in(&folder.join(CHECKPOINTS_OF_RUN));
+        let checkpoints = names_in(&folder.join(CHECKPOINTS_FOLDER));
         return format!(
-            "a run that has not written its weights yet; its {CHECKPOINTS_OF_RUN} folder holds {}",
+            "a run that has not written its weights yet; its {CHECKPOINTS_FOLDER} folder holds {}",
             list(&checkpoints)
         );
     }

@@ -1,5 +1,6 @@
 //! Times of runs, from the first steps of each.
 
+use convnext_io::{METRICS_FILE, SUMMARY_FILE};
 use convnext_train::{EpochReport, StepReport, Summary};
 
 use crate::error::{StudyError, damaged};
@@ -94,7 +95,7 @@ fn measured(run: &PlannedRun, epochs: &[EpochReport], seconds: f64) -> Result<Co
     if !run.stage.is_training() {
         return Ok(Cost { fixed: seconds, ..Cost::default() });
     }
-    let path = run.folder.join("summary.json");
+    let path = run.folder.join(SUMMARY_FILE);
     let missing = |what: &str| damaged(&path, format!("{what} is missing of a run that was timed"));
     let summary: Summary = read_json(&path)?.ok_or_else(|| missing("it"))?;
     let last = epochs.last().filter(|last| last.epochs > 0.0).ok_or_else(|| missing("the epoch"))?;
@@ -108,7 +109,7 @@ fn measured(run: &PlannedRun, epochs: &[EpochReport], seconds: f64) -> Result<Co
 
 /// The median speed of a run's steps.
 fn images_per_second(run: &PlannedRun) -> Result<Option<f64>, StudyError> {
-    let text = text(&run.folder.join("metrics.jsonl"))?.unwrap_or_default();
+    let text = text(&run.folder.join(METRICS_FILE))?.unwrap_or_default();
     let steps = text.lines().filter_map(|line| serde_json::from_str::<StepReport>(line).ok());
     let mut speeds: Vec<f64> = steps.map(|step| step.images_per_second).collect();
     speeds.sort_by(f64::total_cmp);

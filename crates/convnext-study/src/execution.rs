@@ -118,17 +118,9 @@ impl<'a> Workers<'a> {
             CommandEnd::Failure { error, diverged: true } => Ok((Ending::Diverged { error }, seconds)),
             CommandEnd::Failure { error, diverged: false } => Ok((Ending::Failed { error }, seconds)),
         };
-        let recorded = ended.and_then(|(ending, seconds)| {
-            let is_finished = matches!(ending, Ending::Finished { .. });
-            let result = RunResult {
-                run: run.id.clone(),
-                name: run.name.clone(),
-                seed: run.seed,
-                labels: run.labels,
-                command: run.command_line(),
-                seconds,
-                ending,
-            };
+        let recorded = ended.and_then(|ended| {
+            let is_finished = matches!(ended.0, Ending::Finished { .. });
+            let result = RunResult::of(run, ended);
             self.observer.ended(run, &result);
             shared.stands[place] = if is_finished { Stand::Finished } else { Stand::Unfinished };
             shared.folder.record(result)

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use convnext_train::WEIGHTS_FILE;
+use convnext_io::WEIGHTS_FILE;
 
 use crate::error::StudyError;
 use crate::lengths::{Lengths, PlannedLength, Steps, length_key};

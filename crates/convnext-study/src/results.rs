@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use convnext_io::{EVALUATION_FILE, METRICS_FILE, SUMMARY_FILE};
 use convnext_train::{EpochReport, Summary, ValidationResult};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -57,6 +58,21 @@ pub enum Ending {
     },
 }
 
+impl RunResult {
+    /// Of a run that ended in this way after so many seconds.
+    pub(crate) fn of(run: &PlannedRun, (ending, seconds): (Ending, f64)) -> Self {
+        Self {
+            run: run.id.clone(),
+            name: run.name.clone(),
+            seed: run.seed,
+            labels: run.labels,
+            command: run.command_line(),
+            seconds,
+            ending,
+        }
+    }
+}
+
 impl Ending {
     /// `true` for a run that failed otherwise than by divergence: it is run again when the study is resumed.
     pub fn is_failure(&self) -> bool {
@@ -87,12 +103,12 @@ pub(crate) fn measured(
         let values = values(metrics, &[], printed.unwrap_or(&Value::Null));
         return Ok((Ending::Finished { values, epochs: Vec::new() }, seconds));
     }
-    let evaluation = read_json::<Value>(&run.folder.join("evaluation.json"))?.unwrap_or(Value::Null);
+    let evaluation = read_json::<Value>(&run.folder.join(EVALUATION_FILE))?.unwrap_or(Value::Null);
     let measured = serde_json::from_value::<ValidationResult>(evaluation.clone()).unwrap_or_default();
     let named: Vec<(String, f64)> =
         measured.metrics.iter().filter_map(|metric| Some((metric.name.clone(), metric.value?))).collect();
-    let epochs = epochs(&run.folder.join("metrics.jsonl"))?;
-    let summary: Option<Summary> = read_json(&run.folder.join("summary.json"))?;
+    let epochs = epochs(&run.folder.join(METRICS_FILE))?;
+    let summary: Option<Summary> = read_json(&run.folder.join(SUMMARY_FILE))?;
     let seconds = summary.map_or(seconds, |summary| summary.seconds);
     Ok((Ending::Finished { values: values(metrics, &named, &evaluation), epochs }, seconds))
 }

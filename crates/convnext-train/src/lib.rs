@@ -73,7 +73,7 @@ pub use run::old_runs::in_current_form;
 pub use run::recorded::{config_file, read_config};
 pub use run::replicas::check_program;
 pub use run::run_changes::{ResumeMode, WITHOUT_EFFECT};
-pub use run::run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, Opened, RunFolder, WEIGHTS_FILE};
+pub use run::run_folder::{Opened, RunFolder};
 pub use run::run_record::{MachineRecord, RUN_FILE, RunRecord, processor};
 pub use run::run_settings::{CHECKPOINT_EVERY, RunSettings};
 pub use run::summary::Summary;

@@ -7,15 +7,12 @@ use std::path::{Path, PathBuf};
 use burn::module::Module;
 use convnext_core::WeightMetadata;
 use convnext_data::CorruptFile;
-use convnext_io::{CheckpointFile, IoError, read_checkpoint, write_checkpoint};
+use convnext_io::{CHECKPOINTS_FOLDER, CheckpointFile, IoError, read_checkpoint, write_checkpoint};
 use serde::{Deserialize, Serialize};
 
 use crate::error::TrainError;
 use crate::run::files::output;
 use crate::training::learner::Learner;
-
-/// Folder of the checkpoints in a run folder.
-const FOLDER: &str = "checkpoints";
 
 /// Checkpoints that are kept besides the best one.
 const KEPT: usize = 2;
@@ -88,14 +85,14 @@ pub(crate) struct Checkpoints {
 impl Checkpoints {
     /// Makes the folder where it is missing.
     pub(crate) fn open(run: &Path) -> Result<Self, TrainError> {
-        let folder = run.join(FOLDER);
+        let folder = run.join(CHECKPOINTS_FOLDER);
         fs::create_dir_all(&folder).map_err(|source| output(&folder, source))?;
         Ok(Self { folder })
     }
 
     /// The name of a checkpoint in the run folder.
     pub(crate) fn name(step: usize) -> String {
-        format!("{FOLDER}/{}", file_name(step))
+        format!("{CHECKPOINTS_FOLDER}/{}", file_name(step))
     }
 
     pub(crate) fn path(&self, step: usize) -> PathBuf {

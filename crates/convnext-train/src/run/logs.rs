@@ -4,14 +4,12 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use convnext_io::METRICS_FILE;
 use serde::Serialize;
 
 use crate::error::TrainError;
 use crate::run::events::{self, EVENTS_FILE};
 use crate::run::files::{open_to_append, output};
-
-/// Name of the metrics in a run folder.
-pub(crate) const METRICS_FILE: &str = "metrics.jsonl";
 
 /// Metrics and events of a run, open to grow.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use convnext_core::ValueRange;
+use convnext_io::{CONFIG_FILE, SUMMARY_FILE};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
@@ -14,12 +15,6 @@ use crate::run::files::output;
 use crate::run::old_runs::in_current_form;
 use crate::run::run_changes::{ResumeMode, changes};
 use crate::run::summary::Summary;
-
-/// The resolved configuration in a run folder.
-pub(crate) const CONFIG_FILE: &str = "config.toml";
-
-/// File name of a finished run's summary.
-pub(crate) const SUMMARY_FILE: &str = "summary.json";
 
 /// `true` if the folder holds the run of this configuration, or no more than what a run leaves that is killed
 /// at its very beginning.

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use burn::module::Module;
 use convnext_core::WeightMetadata;
-use convnext_io::CheckpointFile;
+use convnext_io::{
+    CHECKPOINTS_FOLDER, CONFIG_FILE, CheckpointFile, EVALUATION_FILE, SUMMARY_FILE, WEIGHTS_FILE,
+};
 use serde::Serialize;
 use toml::Table;
 
@@ -14,9 +16,7 @@ use crate::error::TrainError;
 use crate::run::checkpoint::{Checkpoints, Progress};
 use crate::run::files::{output, remove_unfinished, replace};
 use crate::run::logs::{LogLengths, Logs};
-use crate::run::recorded::{
-    CONFIG_FILE, SUMMARY_FILE, check_patience, is_same_run, recorded_config, recorded_summary,
-};
+use crate::run::recorded::{check_patience, is_same_run, recorded_config, recorded_summary};
 use crate::run::run_changes::{ResumeMode, changes};
 use crate::run::run_record::{RUN_FILE, RunRecord};
 use crate::run::summary::Summary;
@@ -26,16 +26,6 @@ use crate::training::observer::StepReport;
 use crate::training::validation_result::ValidationResult;
 use crate::weights::save_weights;
 
-/// Name of the weight file of a finished run.
-pub const WEIGHTS_FILE: &str = "weights.safetensors";
-
-/// Name of the weight file with the moving average of a finished run.
-pub const AVERAGED_WEIGHTS_FILE: &str = "weights-ema.safetensors";
-
-/// The weights, averaged or not, that validated best of all.
-pub const BEST_WEIGHTS_FILE: &str = "weights-best.safetensors";
-
-const EVALUATION_FILE: &str = "evaluation.json";
 const IMAGES_FOLDER: &str = "images";
 
 /// An open run folder.
@@ -104,7 +94,7 @@ impl RunFolder {
         let text = toml::to_string(&config).map_err(|error| output(&config_path, io::Error::other(error)))?;
         replace(&config_path, text.as_bytes())?;
         let checkpoints = Checkpoints::open(path)?;
-        remove_unfinished(&path.join("checkpoints"))?;
+        remove_unfinished(&path.join(CHECKPOINTS_FOLDER))?;
         Ok(Opened::Unfinished(Self { logs: Logs::open(path)?, checkpoints, path: path.to_owned() }))
     }
 

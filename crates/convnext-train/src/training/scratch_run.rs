@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use burn::module::Module;
+use convnext_io::BEST_WEIGHTS_FILE;
 use tempfile::TempDir;
 use toml::Table;
 
@@ -12,7 +13,7 @@ use crate::error::TrainError;
 use crate::run::checkpoint::Progress;
 use crate::run::files::output;
 use crate::run::run_changes::ResumeMode;
-use crate::run::run_folder::{BEST_WEIGHTS_FILE, Opened, RunFolder};
+use crate::run::run_folder::{Opened, RunFolder};
 use crate::training::learner::Learner;
 use crate::training::task::Task;
 use crate::training::validation_result::ValidationResult;

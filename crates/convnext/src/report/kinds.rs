@@ -4,6 +4,7 @@ use std::path::Path;
 
 use convnext_core::{DetectionTask, Kind as _, SegmentationTask};
 use convnext_detect::DetectionEvaluation;
+use convnext_io::EVALUATION_FILE;
 use convnext_multilabel::MultiLabelTask;
 use convnext_segment::SegmentationEvaluation;
 use convnext_train::{Evaluation, Reconstruction, ValidationResult};
@@ -11,7 +12,7 @@ use maud::{Markup, html};
 use serde::de::DeserializeOwned;
 
 use super::error::ReportError;
-use super::run_data::{EVALUATION_FILE, RunData, damaged};
+use super::run_data::{RunData, damaged};
 use super::samples::Thumbnails;
 use super::{classification, detection, metrics, multi_label, reconstructions, segmentation};
 

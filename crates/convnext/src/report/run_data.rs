@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
+use convnext_io::{CONFIG_FILE, EVALUATION_FILE, METRICS_FILE, SUMMARY_FILE};
 use convnext_train::{
     Direction, EpochReport, Metric, RUN_FILE, RunRecord, StepReport, Summary, ValidationResult,
     in_current_form,
@@ -13,9 +14,6 @@ use serde_json::Value;
 use toml::Table;
 
 use super::error::ReportError;
-
-/// File name of the last validation.
-pub(super) const EVALUATION_FILE: &str = "evaluation.json";
 
 /// Everything that the report shows.
 #[derive(Debug)]
@@ -37,17 +35,17 @@ pub(super) struct RunData {
 
 impl RunData {
     pub(super) fn read(folder: &Path) -> Result<Self, ReportError> {
-        let config_path = folder.join("config.toml");
+        let config_path = folder.join(CONFIG_FILE);
         let config_text = text(&config_path)?.ok_or_else(|| ReportError::NoRun(folder.to_owned()))?;
         let config =
             toml::from_str(&config_text).map_err(|error| damaged(&config_path, error.to_string()))?;
-        let (steps, epochs) = metrics(&folder.join("metrics.jsonl"))?;
+        let (steps, epochs) = metrics(&folder.join(METRICS_FILE))?;
         Ok(Self {
             config: in_current_form(config),
             config_text,
             steps,
             epochs,
-            summary: read_json(&folder.join("summary.json"))?,
+            summary: read_json(&folder.join(SUMMARY_FILE))?,
             record: read_json(&folder.join(RUN_FILE))?,
             evaluation: read_json(&folder.join(EVALUATION_FILE))?,
             folder: folder.to_owned(),

@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
+use convnext_io::METRICS_FILE;
+
 use super::*;
-use crate::run::logs::METRICS_FILE;
 
 fn step(step: usize) -> StepReport {
     StepReport {

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use burn::module::Module;
+use convnext_io::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, WEIGHTS_FILE};
 
 use super::training::Training;
 use crate::error::TrainError;
 use crate::run::checkpoint::Progress;
 use crate::run::meeting::meet;
-use crate::run::run_folder::{AVERAGED_WEIGHTS_FILE, BEST_WEIGHTS_FILE, WEIGHTS_FILE};
 use crate::run::summary::Summary;
 use crate::training::early_stopping::EarlyStop;
 use crate::training::epoch_report::EpochReport;

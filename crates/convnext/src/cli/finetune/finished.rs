@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use convnext::train::{BEST_WEIGHTS_FILE, Metric, RunSettings, Summary};
+use convnext::io::BEST_WEIGHTS_FILE;
+use convnext::train::{Metric, RunSettings, Summary};
 use convnext::write_report;
 
 use crate::cli::output::{print_text, stopped_in_words};
