@@ -40,6 +40,11 @@ pub enum StudyError {
         "output folder {0} holds files but no study.toml, so it is no study that could be resumed; choose another --out"
     )]
     NoStudy(PathBuf),
+    /// There is no study whose runs could be taken over.
+    #[error(
+        "{0} holds no study, so that nothing of it can be reused; name the --out of a study that was run"
+    )]
+    NothingToReuse(PathBuf),
     /// A study is resumed with other options.
     #[error("the study in {folder} was begun with other settings: {}; give those, or choose another --out", changes.join("; "))]
     Changed {

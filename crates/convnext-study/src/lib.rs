@@ -2,11 +2,13 @@
 //!
 //! - [`Study`] is a file; [`read_study`] reads one, and [`STUDIES`] has those of the paper's tables and figures;
 //! - [`plan()`] makes commands of the program of it, as one would type them;
-//! - [`StudyFolder`] holds what was begun and what has ended; [`run_study`] runs the rest;
+//! - [`StudyFolder`] holds what was begun and what has ended; [`reuse()`] takes over what another study has, and [`run_study`] runs
+//!   the rest;
 //! - [`StudyOutcome`] has the table and what there is to draw.
 //!
 //! **Invariant:** no argument parsing, no printing and no processes: whoever runs a study passes a [`Runner`].
 
+mod begun;
 mod budget;
 mod built_in;
 mod checks;
@@ -26,6 +28,7 @@ mod plan;
 mod planned_lengths;
 mod plots;
 mod results;
+mod reuse;
 mod run;
 mod runner;
 mod schedule;
@@ -35,6 +38,7 @@ mod study;
 mod study_folder;
 mod table;
 
+pub use begun::STUDY_FILE;
 pub use built_in::{STUDIES, read_study, study_text};
 pub use error::StudyError;
 pub use options::{RecipeChoice, StageOptions, StudyOptions, TimingConditions};
@@ -42,10 +46,11 @@ pub use outcome::StudyOutcome;
 pub use plan::{PlannedRun, plan};
 pub use plots::StudyPlot;
 pub use results::{Ending, RunResult};
+pub use reuse::reuse;
 pub use run::{TABLE_FILE, check_parallel, run_study};
 pub use runner::{CommandEnd, Runner, StudyObserver};
 pub use spread::Spread;
 pub use stage::Stage;
 pub use study::{Compare, PRETRAINING_HOURS, PaperValue, Row, Run, ShownMetric, Study};
-pub use study_folder::{RESULTS_FILE, STUDY_FILE, StudyFolder};
+pub use study_folder::{RESULTS_FILE, StudyFolder};
 pub use table::StudyTable;

@@ -1,48 +1,21 @@
 //! Folder of a study: what was begun, and the results so far.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use convnext_io::{UNFINISHED_SUFFIX, replace_file};
-use serde::{Deserialize, Serialize};
-use toml::{Table, Value};
+use convnext_io::UNFINISHED_SUFFIX;
 
-use crate::data_record::DataRecord;
+use crate::begun::{Begun, VERSION};
 use crate::error::{StudyError, damaged, unreadable, unwritable};
 use crate::lengths::Steps;
 use crate::options::StudyOptions;
-use crate::plan::{PlannedRun, Planner};
-use crate::results::{RunResult, text};
+use crate::plan::PlannedRun;
+use crate::results::RunResult;
 use crate::study::Study;
-
-/// Name of the file with study and options.
-pub const STUDY_FILE: &str = "study.toml";
 
 /// Name of the file with a line for each ended run.
 pub const RESULTS_FILE: &str = "results.jsonl";
-
-/// Version of this program.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// Study and options that a folder was begun with.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Begun {
-    /// Version of the program.
-    #[serde(default)]
-    version: String,
-    /// The user's decisions.
-    options: StudyOptions,
-    /// Lengths that were chosen by the budget.
-    #[serde(default)]
-    steps: Steps,
-    /// What the images of the stages were, by their paths.
-    #[serde(default)]
-    data: BTreeMap<String, DataRecord>,
-    /// The study.
-    study: Study,
-}
 
 /// Folder of a study, open for this process alone.
 #[derive(Debug)]
@@ -54,29 +27,6 @@ pub struct StudyFolder {
     /// Bytes of whole lines in it.
     length: u64,
     results: Vec<RunResult>,
-}
-
-impl Begun {
-    /// Study and options of this process.
-    fn now(study: &Study, options: &StudyOptions, steps: &Steps) -> Result<Self, StudyError> {
-        let mut data = BTreeMap::new();
-        for path in options.stages.values().filter_map(|stage| stage.data.as_deref()) {
-            data.insert(path.display().to_string(), DataRecord::of(path)?);
-        }
-        let (options, steps, study) = (options.clone(), steps.clone(), study.clone());
-        Ok(Self { version: VERSION.to_owned(), options, steps, data, study })
-    }
-
-    /// What was recorded, if it is the same but for what may change.
-    fn compared(&self, text: &str, folder: &Path) -> Result<Self, StudyError> {
-        let damage = |error: toml::de::Error| damaged(&folder.join(STUDY_FILE), error.to_string());
-        let recorded: Self = toml::from_str(text).map_err(damage)?;
-        let changes = changes(&in_table(&recorded)?, &in_table(self)?);
-        match changes.is_empty() {
-            true => Ok(recorded),
-            false => Err(StudyError::Changed { folder: folder.to_owned(), changes }),
-        }
-    }
 }
 
 impl StudyFolder {
@@ -102,25 +52,27 @@ impl StudyFolder {
         steps: &Steps,
         resume: bool,
     ) -> Result<Self, StudyError> {
-        let path = folder.join(STUDY_FILE);
         if is_used(folder)? {
             if !resume {
                 return Err(StudyError::OutputUsed(folder.to_owned()));
             }
-            if text(&path)?.is_none() {
+            if Begun::recorded(folder)?.is_none() {
                 return Err(StudyError::NoStudy(folder.to_owned()));
             }
         }
         fs::create_dir_all(folder).map_err(|source| unwritable(folder, source))?;
         let mut results_file = lock_results(folder)?;
-        let begun = Begun::now(study, options, steps)?;
+        let now = Begun::now(study, options, steps)?;
         // Another process may have begun a study since.
-        let begun = match text(&path)? {
+        let begun = match Begun::recorded(folder)? {
             Some(_) if !resume => return Err(StudyError::OutputUsed(folder.to_owned())),
-            Some(text) => begun.compared(&text, folder)?,
+            Some(recorded) => {
+                recorded.check_same(&now, folder)?;
+                recorded
+            }
             None => {
-                write_begun(&path, &begun)?;
-                begun
+                now.write(folder)?;
+                now
             }
         };
         let (results, length) = read_results(folder, &mut results_file)?;
@@ -142,6 +94,11 @@ impl StudyFolder {
         &self.begun.options
     }
 
+    /// What it was begun with.
+    pub(crate) fn begun(&self) -> &Begun {
+        &self.begun
+    }
+
     /// A remark where the study was begun with another version of the program.
     pub(crate) fn other_version(&self) -> Option<String> {
         let begun = &self.begun.version;
@@ -158,7 +115,7 @@ impl StudyFolder {
     /// Records lengths, so that a study that goes on keeps them.
     pub(crate) fn set_steps(&mut self, steps: Steps) -> Result<(), StudyError> {
         self.begun.steps = steps;
-        write_begun(&self.folder.join(STUDY_FILE), &self.begun)
+        self.begun.write(&self.folder)
     }
 
     /// The commands of the study.
@@ -166,8 +123,7 @@ impl StudyFolder {
     /// # Errors
     /// [`StudyError::Options`] for options that do not fit.
     pub fn plan(&self) -> Result<Vec<PlannedRun>, StudyError> {
-        let Begun { options, steps, study, .. } = &self.begun;
-        Planner { study, options, folder: &self.folder, steps }.plan()
+        self.begun.plan(&self.folder)
     }
 
     /// The result of a run, if it has ended: the last one, as a run that failed may have been run again.
@@ -211,11 +167,6 @@ fn is_used(folder: &Path) -> Result<bool, StudyError> {
     Ok(false)
 }
 
-fn write_begun(path: &Path, begun: &Begun) -> Result<(), StudyError> {
-    let text = toml::to_string_pretty(begun).map_err(|error| damaged(path, error.to_string()))?;
-    replace_file(path, |mut file| file.write_all(text.as_bytes())).map_err(|source| unwritable(path, source))
-}
-
 /// The file of results, which is made if there is none, and locked.
 fn lock_results(folder: &Path) -> Result<File, StudyError> {
     let path = folder.join(RESULTS_FILE);
@@ -234,52 +185,31 @@ fn read_results(folder: &Path, file: &mut File) -> Result<(Vec<RunResult>, u64),
     let path = folder.join(RESULTS_FILE);
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(|source| unreadable(&path, source))?;
+    let (results, whole) = whole_results(&bytes, &path)?;
+    cut_back(file, whole as u64).map_err(|source| unwritable(&path, source))?;
+    Ok((results, whole as u64))
+}
+
+/// The results so far of a study that another process may be running.
+pub(crate) fn results_of(folder: &Path) -> Result<Vec<RunResult>, StudyError> {
+    let path = folder.join(RESULTS_FILE);
+    let bytes = fs::read(&path).map_err(|source| unreadable(&path, source))?;
+    Ok(whole_results(&bytes, &path)?.0)
+}
+
+/// The results in whole lines of a file, and the bytes of these.
+fn whole_results(bytes: &[u8], path: &Path) -> Result<(Vec<RunResult>, usize), StudyError> {
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let mut results = Vec::new();
     for (number, line) in (1..).zip(bytes[..whole].split_inclusive(|byte| *byte == b'\n')) {
         let result = serde_json::from_slice(line);
-        results.push(result.map_err(|error| damaged(&path, format!("line {number}: {error}")))?);
+        results.push(result.map_err(|error| damaged(path, format!("line {number}: {error}")))?);
     }
-    cut_back(file, whole as u64).map_err(|source| unwritable(&path, source))?;
-    Ok((results, whole as u64))
+    Ok((results, whole))
 }
 
 /// Removes what follows so many bytes; what is written next follows these.
 fn cut_back(file: &mut File, length: u64) -> io::Result<()> {
     file.set_len(length)?;
     file.seek(SeekFrom::Start(length)).map(|_| ())
-}
-
-/// Study and options as a table, without what was chosen on the way.
-fn in_table(begun: &Begun) -> Result<Table, StudyError> {
-    let mut table =
-        Table::try_from(begun).map_err(|error| damaged(Path::new(STUDY_FILE), error.to_string()))?;
-    table.remove("steps");
-    table.remove("version");
-    Ok(table)
-}
-
-/// Every key whose value differs, in words; keys are dotted.
-fn changes(begun: &Table, now: &Table) -> Vec<String> {
-    let (mut before, mut after) = (Table::new(), Table::new());
-    flatten("", begun, &mut before);
-    flatten("", now, &mut after);
-    let mut keys: Vec<&String> = before.keys().chain(after.keys()).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    let words = |value: Option<&Value>| value.map_or_else(|| "not set".to_owned(), Value::to_string);
-    let differ = keys.into_iter().filter(|key| before.get(*key) != after.get(*key));
-    differ.map(|key| format!("{key} was {}, is {}", words(before.get(key)), words(after.get(key)))).collect()
-}
-
-fn flatten(prefix: &str, table: &Table, flat: &mut Table) {
-    for (key, value) in table {
-        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-        match value {
-            Value::Table(inner) => flatten(&path, inner, flat),
-            other => {
-                flat.insert(path, other.clone());
-            }
-        }
-    }
 }

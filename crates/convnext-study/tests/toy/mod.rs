@@ -84,7 +84,7 @@ impl Runner for Toy {
 }
 
 /// Notes every message.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Notes(pub(crate) Mutex<Vec<String>>);
 
 impl StudyObserver for Notes {

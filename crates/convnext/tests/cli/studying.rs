@@ -7,6 +7,8 @@ use std::thread::{sleep, spawn};
 use std::time::Duration;
 
 use convnext::study::{Stage, read_study};
+use predicates::prelude::*;
+use predicates::str::contains;
 
 use super::bench::{Bench, convnext};
 
@@ -155,10 +157,16 @@ fn a_study_ends_with_a_table_whatever_becomes_of_single_runs() {
     let elsewhere = RUN.replace("--data photos", "--data ./photos/../photos");
     let again = bench.succeed(&format!("{elsewhere} --parallel 2 --threads 1 --out study --resume -q"));
     assert_eq!((again, bench.read_text("study/results.jsonl")), (table, results));
+    // Another study takes over what is the same.
+    let reusing = format!("{RUN} --only FCMAE --out other --reuse study");
+    bench.run(&reusing).success().stderr(contains("tuned-seed1 is that of").and(contains("run 1 of").not()));
+    let tuned = |study: &str| bench.read(&format!("{study}/runs/tuned-seed1/weights.safetensors"));
+    assert!(tuned("other") == tuned("study"), "the weights are others");
     bench.refuse(
         1,
         &[
             (&format!("{RUN} --out study"), &["study is not empty", "--resume"]),
+            (&format!("{RUN} --out third --reuse photos"), &["photos holds no study"]),
             (
                 &format!("{RUN} --finetuning-epochs 3 --out study --resume"),
                 &["options.stages.finetuning.epochs was not set, is 3"],
@@ -176,8 +184,8 @@ fn a_run_that_fails_is_told_and_stops_no_other() {
     bench
         .run(&line)
         .code(1)
-        .stderr(predicates::str::contains("1 of 5 runs failed"))
-        .stderr(predicates::str::contains("wild-seed0: recipe paper"));
+        .stderr(contains("1 of 5 runs failed"))
+        .stderr(contains("wild-seed0: recipe paper"));
     let table = bench.read_text("study/table.md");
     assert!(table.contains("| wild | failed |") && table.contains("| FCMAE | "), "{table}");
 }

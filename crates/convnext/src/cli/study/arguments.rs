@@ -99,6 +99,9 @@ pub(crate) struct RunArguments {
     /// Share the trainings among the ranks that this command starts, such as "mpirun -n 4"; results do not change
     #[arg(long, value_name = "COMMAND", value_parser = launcher)]
     pub(super) launcher: Option<ShellWords>,
+    /// Take over what the study in this folder has finished with the same commands, images and version; may be repeated
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["budget", "dry_run"])]
+    pub(super) reuse: Vec<PathBuf>,
     /// Go on with the study in --out where it was stopped
     #[arg(long)]
     pub(super) resume: bool,

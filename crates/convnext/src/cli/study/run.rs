@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::Command;
 use convnext::study::{
     PlannedRun, StudyError, StudyFolder, StudyOptions, StudyOutcome, TABLE_FILE, TimingConditions,
-    check_parallel, plan, read_study, run_study,
+    check_parallel, plan, read_study, reuse, run_study,
 };
 use convnext::train::{Interruption, processor};
 use convnext::{REPORT_FILE, write_study};
@@ -51,6 +51,8 @@ pub(super) fn run(
     let signals = Signals::catch(launched.is_launched())?;
     let processes = Processes::new(threads, launcher, signals.clone())?;
     let progress = StudyProgress { quiet, metrics: study.metrics };
+    let others = arguments.reuse.iter().map(|other| absolute(other)).collect::<Result<Vec<_>, _>>()?;
+    reuse(&mut folder, &others, &progress)?;
     let outcome = run_study(&mut folder, arguments.parallel, &processes, &progress).map_err(|error| {
         let is_requeued = signals.interruption() == Some(Interruption::Requeue);
         match error {

@@ -1,0 +1,116 @@
+//! What a study was begun with, as its folder records it.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use convnext_io::replace_file;
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::data_record::DataRecord;
+use crate::error::{StudyError, damaged, unwritable};
+use crate::lengths::Steps;
+use crate::options::StudyOptions;
+use crate::plan::{PlannedRun, Planner};
+use crate::results::text;
+use crate::study::Study;
+
+/// Name of the file with study and options.
+pub const STUDY_FILE: &str = "study.toml";
+
+/// Version of this program.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Study and options that a folder was begun with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Begun {
+    /// Version of the program.
+    #[serde(default)]
+    pub(crate) version: String,
+    /// The user's decisions.
+    pub(crate) options: StudyOptions,
+    /// Lengths that were chosen by the budget.
+    #[serde(default)]
+    pub(crate) steps: Steps,
+    /// What the images of the stages were, by their paths.
+    #[serde(default)]
+    pub(crate) data: BTreeMap<String, DataRecord>,
+    /// The study.
+    pub(crate) study: Study,
+}
+
+impl Begun {
+    /// Study and options of this process.
+    pub(crate) fn now(study: &Study, options: &StudyOptions, steps: &Steps) -> Result<Self, StudyError> {
+        let mut data = BTreeMap::new();
+        for path in options.stages.values().filter_map(|stage| stage.data.as_deref()) {
+            data.insert(path.display().to_string(), DataRecord::of(path)?);
+        }
+        let (options, steps, study) = (options.clone(), steps.clone(), study.clone());
+        Ok(Self { version: VERSION.to_owned(), options, steps, data, study })
+    }
+
+    /// What a folder records; `None` where no study was begun in it.
+    pub(crate) fn recorded(folder: &Path) -> Result<Option<Self>, StudyError> {
+        let path = folder.join(STUDY_FILE);
+        let Some(text) = text(&path)? else { return Ok(None) };
+        toml::from_str(&text).map(Some).map_err(|error: toml::de::Error| damaged(&path, error.to_string()))
+    }
+
+    /// Records it.
+    pub(crate) fn write(&self, folder: &Path) -> Result<(), StudyError> {
+        let path = folder.join(STUDY_FILE);
+        let text = toml::to_string_pretty(self).map_err(|error| damaged(&path, error.to_string()))?;
+        replace_file(&path, |mut file| file.write_all(text.as_bytes()))
+            .map_err(|source| unwritable(&path, source))
+    }
+
+    /// Refuses to go on with anything else than what was recorded, but for what may change.
+    pub(crate) fn check_same(&self, now: &Self, folder: &Path) -> Result<(), StudyError> {
+        let changes = changes(&in_table(self)?, &in_table(now)?);
+        match changes.is_empty() {
+            true => Ok(()),
+            false => Err(StudyError::Changed { folder: folder.to_owned(), changes }),
+        }
+    }
+
+    /// The commands of the study in a folder.
+    pub(crate) fn plan(&self, folder: &Path) -> Result<Vec<PlannedRun>, StudyError> {
+        Planner { study: &self.study, options: &self.options, folder, steps: &self.steps }.plan()
+    }
+}
+
+/// Study and options as a table, without what was chosen on the way.
+fn in_table(begun: &Begun) -> Result<Table, StudyError> {
+    let mut table =
+        Table::try_from(begun).map_err(|error| damaged(Path::new(STUDY_FILE), error.to_string()))?;
+    table.remove("steps");
+    table.remove("version");
+    Ok(table)
+}
+
+/// Every key whose value differs, in words; keys are dotted.
+fn changes(begun: &Table, now: &Table) -> Vec<String> {
+    let (mut before, mut after) = (Table::new(), Table::new());
+    flatten("", begun, &mut before);
+    flatten("", now, &mut after);
+    let mut keys: Vec<&String> = before.keys().chain(after.keys()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let words = |value: Option<&Value>| value.map_or_else(|| "not set".to_owned(), Value::to_string);
+    let differ = keys.into_iter().filter(|key| before.get(*key) != after.get(*key));
+    differ.map(|key| format!("{key} was {}, is {}", words(before.get(key)), words(after.get(key)))).collect()
+}
+
+fn flatten(prefix: &str, table: &Table, flat: &mut Table) {
+    for (key, value) in table {
+        let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match value {
+            Value::Table(inner) => flatten(&path, inner, flat),
+            other => {
+                flat.insert(path, other.clone());
+            }
+        }
+    }
+}

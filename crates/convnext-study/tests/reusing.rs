@@ -1,0 +1,155 @@
+//! Trainings that one study takes over from another, with a runner that trains nothing.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test helpers fail the test")]
+
+mod toy;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use convnext_study::{StudyError, StudyFolder, StudyOutcome, reuse, run_study};
+use toy::{Notes, Toy, failure, options, study};
+
+/// Another study that has two of the toy's runs under other names, and a third one that only seems to be there already: it
+/// starts from other weights.
+const OTHER: &str = r#"
+title = "Other"
+question = "What is known already?"
+models = ["micro"]
+metrics = [{ name = "top1", label = "top-1", percent = true }]
+epochs = { pretraining = 8, finetuning = 2 }
+runs = [
+  { name = "fcmae", stage = "pretraining" },
+  { name = "from-fcmae", stage = "finetuning", from = "fcmae" },
+  { name = "leaky", stage = "pretraining", arguments = ["--encoder", "leaky"] },
+  { name = "from-leaky", stage = "finetuning", from = "leaky" },
+]
+rows = [{ name = "sparse", run = "from-fcmae" }, { name = "leaky", run = "from-leaky" }]
+"#;
+
+struct Studies {
+    folder: tempfile::TempDir,
+}
+
+impl Studies {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The first study, with checkpoints that nobody needs any more.
+    fn first(&self, text: &str, toy: &Toy) {
+        let mut folder = StudyFolder::open(&self.path("first"), &study(), &options(text), false).unwrap();
+        run_study(&mut folder, 1, toy, &Notes::default()).unwrap();
+        let run = self.path("first/runs/masks-seed0");
+        for (name, content) in
+            [("weights.safetensors", "weights"), ("checkpoints/step-00000008.safetensors", "")]
+        {
+            let file = run.join(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, content).unwrap();
+        }
+    }
+
+    /// What was run of the other study.
+    fn other(
+        &self,
+        text: &str,
+        reused: &[PathBuf],
+    ) -> Result<(Vec<String>, StudyOutcome, Notes), StudyError> {
+        let (study, toy, notes) = (toml::from_str(OTHER).unwrap(), Toy::new(|_| Ok(0.25)), Notes::default());
+        let mut folder = StudyFolder::open(&self.path("other"), &study, &options(text), true)?;
+        reuse(&mut folder, reused, &notes)?;
+        let outcome = run_study(&mut folder, 1, &toy, &notes)?;
+        Ok((toy.ran(), outcome, notes))
+    }
+}
+
+#[test]
+fn what_another_study_has_finished_is_not_run_again() {
+    let studies = Studies::new();
+    studies.first("seeds = 1", &Toy::new(|_| Ok(0.75)));
+    let (ran, outcome, notes) = studies.other("seeds = 2", &[studies.path("first")]).unwrap();
+    assert_eq!(
+        ran,
+        [
+            "leaky-seed0",
+            "from-leaky-seed0",
+            "fcmae-seed1",
+            "from-fcmae-seed1",
+            "leaky-seed1",
+            "from-leaky-seed1"
+        ]
+    );
+    // 75 % of the first study's seed, and 25 % of what was run.
+    assert_eq!(outcome.table().rows[0][1], "50.00 ± 35.36");
+    let said = notes.0.lock().unwrap().join("\n");
+    assert!(said.contains("fcmae-seed0 is that of") && said.contains("masks-seed0"), "{said}");
+    let copied = studies.path("other/runs/fcmae-seed0");
+    assert_eq!(fs::read_to_string(copied.join("weights.safetensors")).unwrap(), "weights");
+    assert!(!copied.join("checkpoints").exists());
+    // Nothing is copied twice, and nothing depends on the first study.
+    fs::remove_dir_all(studies.path("first")).unwrap();
+    let (ran, again, _) = studies.other("seeds = 2", &[]).unwrap();
+    assert_eq!((ran, again.table()), (vec![], outcome.table()));
+}
+
+#[test]
+fn other_lengths_images_and_failures_are_not_reused() {
+    for (text, changed) in [
+        ("seeds = 1\n[stages.pretraining]\nepochs = 4", None),
+        ("seeds = 1", Some("study.toml")),
+        ("seeds = 1", Some("results.jsonl")),
+    ] {
+        let studies = Studies::new();
+        let fails = |run: &convnext_study::PlannedRun| match run.name.as_str() {
+            "masks" => Ok(0.75),
+            _ => Err(failure("no space", false)),
+        };
+        studies.first("seeds = 1", &Toy::new(fails));
+        if let Some(file) = changed {
+            let path = studies.path("first").join(file);
+            let text = fs::read_to_string(&path).unwrap();
+            // Images that became more since, and a run that did not come to its end.
+            let changed = text
+                .replace("files = 0", "files = 7")
+                .replace(r#""status":"finished""#, r#""status":"diverged","error":"""#);
+            assert_ne!(changed, text, "{file}");
+            fs::write(&path, changed).unwrap();
+        }
+        let (ran, ..) = studies.other(text, &[studies.path("first")]).unwrap();
+        assert_eq!(ran.len(), 4, "{changed:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn a_run_that_was_begun_goes_on_by_itself() {
+    let studies = Studies::new();
+    studies.first("seeds = 1", &Toy::new(|_| Ok(0.75)));
+    fs::create_dir_all(studies.path("other/runs/fcmae-seed0")).unwrap();
+    let opened = studies.other("seeds = 1", &[studies.path("first")]);
+    assert!(matches!(opened, Err(StudyError::NoStudy(_))));
+    fs::remove_dir_all(studies.path("other")).unwrap();
+    drop(
+        StudyFolder::open(
+            &studies.path("other"),
+            &toml::from_str(OTHER).unwrap(),
+            &options("seeds = 1"),
+            false,
+        )
+        .unwrap(),
+    );
+    fs::create_dir_all(studies.path("other/runs/fcmae-seed0")).unwrap();
+    let (ran, ..) = studies.other("seeds = 1", &[studies.path("first")]).unwrap();
+    assert_eq!(ran, ["fcmae-seed0", "leaky-seed0", "from-leaky-seed0"]);
+}
+
+#[test]
+fn a_folder_without_a_study_is_refused_by_name() {
+    let studies = Studies::new();
+    let error = studies.other("seeds = 1", &[Path::new("nowhere").to_owned()]).unwrap_err();
+    assert!(error.to_string().starts_with("nowhere holds no study"), "{error}");
+}
