@@ -73,6 +73,11 @@ impl MeasuredPart {
         Self { split, source: source.to_owned() }
     }
 
+    /// `true` for the part that is meant for a last test.
+    pub(crate) fn is_test(&self) -> bool {
+        self.split == Split::Test.to_string()
+    }
+
     /// Such as `the validation part, photos/val`.
     pub(crate) fn in_words(&self) -> String {
         let Self { split, source } = self;

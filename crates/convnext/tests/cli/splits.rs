@@ -118,7 +118,7 @@ fn a_test_part_takes_the_place_of_validation_and_that_is_said() {
     let said = bench.succeed("evaluate --weights classifier.safetensors --data data");
     assert!(said.contains("measured on the test part, data/test"), "{said}");
     let said = bench.succeed(&format!("{FINETUNE} data"));
-    assert!(said.contains("% on the test part, data/test"), "{said}");
+    assert!(said.contains("% on the test part, data/test, which chose the best weights"), "{said}");
     bench.refuse(
         1,
         &[(

@@ -38,19 +38,23 @@ impl FinishedTraining<'_> {
             return Ok(());
         }
         let report = write_report(&run.out)?;
+        let best = summary.monitored().zip(summary.best.as_ref()).map(|(metric, best)| {
+            let metric = Metric { value: Some(best.value), ..metric };
+            (run.out.join(BEST_WEIGHTS_FILE), format!("{metric} in epoch {}", best.epoch + 1))
+        });
+        let best = best.filter(|(file, _)| file.is_file());
         if let Some(metric) = summary.monitored() {
             let unread = match summary.last.left_out() {
                 0 => String::new(),
                 count => format!(" ({count} of them could not be read)"),
             };
             let stopped = stopped_in_words(summary);
-            print_text(&format!("validation {metric} on {}{unread}{stopped}", measured_on.in_words()))?;
+            // Nothing is left then for a test of what is chosen.
+            let has_chosen = best.is_some() && measured_on.is_test();
+            let chosen = if has_chosen { ", which chose the best weights" } else { "" };
+            let words = measured_on.in_words();
+            print_text(&format!("validation {metric} on {words}{chosen}{unread}{stopped}"))?;
         }
-        let best = summary.monitored().zip(summary.best.as_ref()).map(|(metric, best)| {
-            let metric = Metric { value: Some(best.value), ..metric };
-            (run.out.join(BEST_WEIGHTS_FILE), format!("{metric} in epoch {}", best.epoch + 1))
-        });
-        let best = best.filter(|(file, _)| file.is_file());
         let also = best.as_ref().map(|(file, why)| format!(", {} (the best: {why})", file.display()));
         let recommended = best.as_ref().map_or(*weights, |(file, _)| file);
         print_text(&format!(
