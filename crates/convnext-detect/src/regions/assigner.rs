@@ -26,8 +26,9 @@ pub struct AssignmentRule {
     /// Below, it is background.
     pub negative: f64,
     /// From here on, and above 0, the boxes that overlap an object the most, all that are equally near, stand
-    /// for it even below `positive`. Those nearest by less than `negative` do so unless they reach `positive` for another
-    /// object: as in torchvision, a small object does not take away what a large one around it is learned by.
+    /// for it even below `positive`. Those nearest by less than `negative` do so unless they stand for another object: a small
+    /// object does not take away what a large one around it is learned by. (torchvision gives these to the object that they
+    /// overlap the most, so that a small one within a large one may have none.)
     pub low_quality: f64,
 }
 
@@ -64,7 +65,10 @@ pub fn assign(boxes: &[BoundingBox], objects: &[BoundingBox], rule: AssignmentRu
     for nearest in nearest.iter_mut().filter(|nearest| nearest.overlap < rule.negative) {
         nearest.boxes.retain(|&at| !matches!(matches[at], Match::Object(_)));
     }
-    for (object, nearest) in nearest.into_iter().enumerate() {
+    // Objects without a box above `negative` go first, so that the others keep theirs.
+    let mut in_order: Vec<(usize, Nearest)> = nearest.into_iter().enumerate().collect();
+    in_order.sort_by_key(|(_, nearest)| nearest.overlap >= rule.negative);
+    for (object, nearest) in in_order {
         for at in nearest.boxes {
             matches[at] = Match::Object(object);
         }
@@ -165,6 +169,9 @@ mod tests {
         let every_object = AssignmentRule { low_quality: 0.0, ..AssignmentRule::ANCHORS };
         // Both boxes hold the small object whole, and so are equally near to it.
         assert_eq!(assign(&boxes, &[large, small], every_object), [Match::Object(0), Match::Object(1)]);
+        // Even where the only box of the large one reaches 0.3 to 0.7 of it, in either order.
+        assert_eq!(assign(&boxes[1..], &[large, small], every_object), [Match::Object(0)]);
+        assert_eq!(assign(&boxes[1..], &[small, large], every_object), [Match::Object(1)]);
     }
 
     #[test]
