@@ -100,10 +100,20 @@ fn lines_that_name_no_image_are_told_and_names_may_have_spaces() {
 /// Bug: `image (1)`, as Windows calls a copy, was read as `image`.
 #[test]
 fn a_name_with_a_space_is_not_that_of_another_image() {
-    let folder = images(&["image", "image (1)", "a/other", "a/other (1)"]);
-    list(&folder, "train.txt", "image\na/other (1)\n");
-    list(&folder, "val.txt", "image (1)\na/other\n");
-    let data = open(&folder);
-    assert_eq!(names(&data.train), ["a/other (1).png", "image.png"]);
-    assert_eq!(names(&data.validation), ["a/other.png", "image (1).png"]);
+    for (train, validation) in [
+        ("image\na/other (1)\n", "image (1)\na/other\n"),
+        ("./image.png\n./a/other (1).png\n", "./image (1).png\n./a/other.png\n"),
+        (
+            "set/images/image.png\nset/images/a/other (1).png\n",
+            "set/images/image (1).png\nset/images/a/other.png\n",
+        ),
+        ("image 1\na/other (1)\n", "image (1)\na/other.png masks/image.png\n"),
+    ] {
+        let folder = images(&["image", "image (1)", "a/other", "a/other (1)"]);
+        list(&folder, "train.txt", train);
+        list(&folder, "val.txt", validation);
+        let data = open(&folder);
+        assert_eq!(names(&data.train), ["a/other (1).png", "image.png"], "{train}");
+        assert_eq!(names(&data.validation), ["a/other.png", "image (1).png"], "{train}");
+    }
 }

@@ -30,17 +30,20 @@ impl<'a> ImageNames<'a> {
         }
     }
 
-    /// The only image whose path ends with this, with or without extension.
-    pub(crate) fn exactly(&self, line: &str) -> Option<(usize, bool)> {
+    /// `true` if a whole line, which may have spaces, names an image: by its stem, or by its path, from any folder on or with
+    /// folders above it, with or without extension.
+    pub(crate) fn is_name(&self, line: &str) -> bool {
+        let line = line.trim_start_matches("./");
         let names = [line, without_extension(line)];
-        let images = names.into_iter().find_map(|name| self.by_stem.get(last(name)))?;
-        let ends = |path: &str| names.iter().any(|name| is_end(name, path));
-        let fits = |image: usize| {
+        let fits = |name: &str, image: usize| {
             let path = self.listing.images.get(image);
-            ends(path) || ends(without_extension(path))
+            [path, without_extension(path)].into_iter().any(|path| is_end(name, path) || is_below(name, path))
         };
-        let mut whole = images.iter().filter(|(image, _)| fits(*image));
-        whole.next().filter(|_| whole.next().is_none()).copied()
+        names.into_iter().any(|name| {
+            let images = self.by_stem.get(last(name)).into_iter().flatten();
+            last(name) == name && self.by_stem.contains_key(name)
+                || images.into_iter().any(|&(image, _)| fits(name, image))
+        })
     }
 
     /// The image that a line of a list names, with or without folders and extension: the one whose path ends as the line
@@ -86,6 +89,12 @@ fn fit(line: &str, path: &str) -> Option<(bool, usize)> {
 /// `true` if a path ends with these parts.
 fn is_end(end: &str, of: &str) -> bool {
     of.strip_suffix(end).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
+}
+
+/// `true` if a line has folders above a path. With a space among them it has two names.
+fn is_below(line: &str, path: &str) -> bool {
+    let above = line.strip_suffix(path).and_then(|above| above.strip_suffix('/'));
+    above.is_some_and(|above| !above.contains(char::is_whitespace))
 }
 
 /// A path without the extension of its last part.

@@ -116,11 +116,8 @@ impl PartLists {
 /// The image that a whole line is the name of, as names may have spaces, or that its first word names, or the whole line in
 /// part.
 fn image(names: &ImageNames<'_>, line: &str, list: &str) -> Result<Option<(usize, bool)>, DataError> {
-    if first_word(line) == line {
+    if first_word(line) == line || names.is_name(line) {
         return names.image(line, list);
-    }
-    if let Some(image) = names.exactly(line) {
-        return Ok(Some(image));
     }
     match names.image(first_word(line), list)? {
         None => names.image(line, list),

@@ -60,7 +60,9 @@ fn divide(
     let may_have_annotations = |image: usize| claims.contains_key(&image) || !gathered.unusable.is_empty();
     let mut names = ImageNames::of(listing, named.iter().map(|&image| (image, may_have_annotations(image))));
     // An image may be called otherwise than its annotations, and a list name either.
-    for (&image, file) in claims {
+    let mut claimed: Vec<(&usize, &String)> = claims.iter().collect();
+    claimed.sort_unstable();
+    for (&image, file) in claimed {
         names.add(stem(file), (image, true));
     }
     let lists = PartLists::read(listing, lists, is_list, &names, "an image that has annotations")?;
