@@ -8,6 +8,7 @@ use crate::block::packed::PackedBlock;
 use crate::block::saved::{Save, SavedActivations};
 use crate::block_backward::block_backward;
 use crate::block_tests::example::{Example, ROWS, list};
+use crate::grn_variant::Normalisation;
 use crate::precision::Precision;
 use crate::sites::Sites;
 use crate::target::targets;
@@ -18,14 +19,28 @@ use crate::testing::noise;
 fn examples() -> Vec<(&'static str, Example)> {
     let dense = |images, height, width| Sites::dense(images, height, width).unwrap();
     let tiled = Sites::tiled([2, 3], 2, vec![vec![0, 2, 5], vec![1, 3, 4], vec![2, 3, 5], vec![0, 1, 2]]);
-    vec![
+    let mut examples = vec![
         ("V2, dense, odd", Example::new(dense(2, 5, 3), 5, true, false)),
         ("V2, sparse, dropped images", Example::new(tiled.clone().unwrap(), 8, true, true)),
-        ("V1, sparse, dropped images", Example::new(tiled.unwrap(), 6, false, true)),
+        ("V1, sparse, dropped images", Example::new(tiled.clone().unwrap(), 6, false, true)),
         ("V1, one site", Example::new(dense(3, 1, 1), 4, false, false)),
         ("V2, several row_blocks of an image", Example::new(dense(1, 19, 23), 3, true, false)),
         ("V2, several image_blocks", Example::new(dense(4, 31, 33), 2, true, true)),
+    ];
+    examples.extend(variants(&Example::new(tiled.unwrap(), 5, true, true)));
+    examples
+}
+
+/// A block with each variant of GRN.
+fn variants(grn: &Example) -> [(&'static str, Example); 5] {
+    [
+        ("no residual", Normalisation::Mean, false),
+        ("standardised", Normalisation::Standardised, true),
+        ("by the sum", Normalisation::Sum, true),
+        ("no normalisation", Normalisation::Norm, true),
+        ("no response", Normalisation::One, true),
     ]
+    .map(|(what, normalisation, is_residual)| (what, grn.clone().with_variant(normalisation, is_residual)))
 }
 
 /// Norm of the difference over the norm of `expected`.
@@ -87,13 +102,14 @@ fn every_gradient_matches_finite_differences() {
 fn bf16_gradients_stay_close_to_f32_ones() {
     let dense = |images, height, width| Sites::dense(images, height, width).unwrap();
     let tiled = Sites::tiled([2, 3], 2, vec![vec![0, 2, 5], vec![1, 3, 4], vec![2, 3, 5], vec![0, 1, 2]]);
+    let grn = Example::new(tiled.clone().unwrap(), 40, true, true);
     let examples = [
-        ("V2, sparse, dropped images", Example::new(tiled.clone().unwrap(), 40, true, true)),
+        ("V2, sparse, dropped images", grn.clone()),
         ("V1, sparse, dropped images", Example::new(tiled.unwrap(), 24, false, true)),
         ("V2, odd", Example::new(dense(2, 5, 3), 19, true, false)),
         ("V2, several image_blocks", Example::new(dense(4, 45, 47), 16, true, true)),
     ];
-    for (what, example) in examples {
+    for (what, example) in examples.into_iter().chain(variants(&grn)) {
         let dout = noise(example.tensors[ROWS].len(), 99);
         for (name, target) in targets() {
             let exact = example.gradients(target, Precision::F32, Save::AsComputed, &dout);

@@ -6,7 +6,7 @@ use crate::block::packed::PackedBlock;
 use crate::block::saved::Save;
 use crate::block::weights::{BlockWeights, GrnWeights};
 use crate::block_backward::{BlockGradients, block_backward};
-use crate::grn_variant::GrnVariant;
+use crate::grn_variant::{GrnVariant, Normalisation};
 use crate::precision::Precision;
 use crate::sites::Sites;
 use crate::target::Target;
@@ -20,7 +20,7 @@ pub(super) struct Example {
     /// Rows, then the parameters in the order of [`BlockWeights`].
     pub(super) tensors: Vec<Vec<f64>>,
     pub(super) scales: Option<Vec<f32>>,
-    pub(super) grn: bool,
+    pub(super) grn: Option<GrnVariant>,
 }
 
 pub(super) const ROWS: usize = 0;
@@ -52,7 +52,13 @@ impl Example {
                 .collect()
         };
         let scales = drop.then(|| (0..sites.images()).map(|image| [0.0, 1.25, 1.25][image % 3]).collect());
+        let grn = grn.then_some(GrnVariant::GRN);
         Self { tensors: sizes.into_iter().enumerate().map(tensor).collect(), sites, channels, scales, grn }
+    }
+
+    /// The same with a variant of GRN.
+    pub(super) fn with_variant(self, normalisation: Normalisation, is_residual: bool) -> Self {
+        Self { grn: Some(GrnVariant { normalisation, is_residual }), ..self }
     }
 
     /// The block as the paper defines it.
@@ -91,21 +97,22 @@ impl Example {
                     *h = gelu(u + expand_bias[unit]);
                 }
             }
-            if self.grn {
+            if let Some(variant) = self.grn {
                 let norms: Vec<f64> = (0..e)
                     .map(|unit| h.iter().map(|row| row[unit] * row[unit]).sum::<f64>().sqrt())
                     .collect();
-                let mean = norms.iter().sum::<f64>() / e as f64 + 1e-6;
+                let factors = factors(&norms, variant.normalisation);
                 for row in &mut h {
                     for unit in 0..e {
-                        row[unit] += gamma[unit] * row[unit] * norms[unit] / mean + beta[unit];
+                        let kept = if variant.is_residual { row[unit] } else { 0.0 };
+                        row[unit] = kept + gamma[unit] * row[unit] * factors[unit] + beta[unit];
                     }
                 }
             }
             for (row, h) in rows.zip(&h) {
                 for channel in 0..c {
                     let value: f64 = h.iter().zip(&project[channel * e..]).map(|(a, b)| a * b).sum();
-                    let scale = if self.grn { 1.0 } else { scale[channel] };
+                    let scale = if self.grn.is_some() { 1.0 } else { scale[channel] };
                     out[row * c + channel] += factor * scale * (value + bias[channel]);
                 }
             }
@@ -129,8 +136,8 @@ impl Example {
             expand_bias: &t[6],
             project_weight: &t[7],
             project_bias: &t[8],
-            grn: self.grn.then_some(GrnWeights { variant: GrnVariant::GRN, gamma: &t[9], beta: &t[10] }),
-            layer_scale: (!self.grn).then_some(&t[11]),
+            grn: self.grn.map(|variant| GrnWeights { variant, gamma: &t[9], beta: &t[10] }),
+            layer_scale: self.grn.is_none().then_some(&t[11]),
         };
         f(&t[ROWS], &weights)
     }
@@ -163,11 +170,26 @@ impl Example {
     /// `true` if the block has this tensor.
     pub(super) fn has(&self, tensor: usize) -> bool {
         match tensor {
-            LAYER_SCALE => !self.grn,
-            GAMMA.. => self.grn,
+            LAYER_SCALE => self.grn.is_none(),
+            GAMMA.. => self.grn.is_some(),
             _ => true,
         }
     }
+}
+
+/// N of an image's norms.
+fn factors(norms: &[f64], normalisation: Normalisation) -> Vec<f64> {
+    let count = norms.len() as f64;
+    let mean = norms.iter().sum::<f64>() / count;
+    let variance = norms.iter().map(|norm| (norm - mean).powi(2)).sum::<f64>() / count;
+    let factor = |norm: &f64| match normalisation {
+        Normalisation::Mean => norm / (mean + 1e-6),
+        Normalisation::Standardised => (norm - mean) / (variance + 1e-6).sqrt(),
+        Normalisation::Sum => 1.0 / (mean + 1e-6),
+        Normalisation::Norm => *norm,
+        Normalisation::One => 1.0,
+    };
+    norms.iter().map(factor).collect()
 }
 
 /// Exact GELU in f64: Phi from its series, which converges for all x that occur here.

@@ -1,5 +1,5 @@
-//! Which implementation runs a block on the CPU: alternatives to GRN, which no kernel knows, run on the reference
-//! implementation, and the plain block on the kernels.
+//! Which implementation runs a block on the CPU: alternatives to GRN that no kernel knows run on the reference
+//! implementation, GRN, its variants and the plain block on the kernels.
 //!
 //! Notation: S rows, C channels, E = 4C.
 
