@@ -17,6 +17,10 @@ impl StudyOutcome {
         if self.plan.iter().any(|run| run.stage.is_training()) {
             text += " The weights are the last ones.";
         }
+        let reused = self.results.iter().flatten().filter(|result| result.reused_from.is_some()).count();
+        if reused > 0 {
+            text += &format!(" {reused} of {} runs are those of other studies.", self.plan.len());
+        }
         if self.has_averages() {
             text += " The paper's numbers are those of the moving average of the weights where its recipe keeps one; that of \
                      ours is in the reports of the runs.";

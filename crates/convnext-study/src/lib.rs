@@ -46,7 +46,7 @@ pub use outcome::StudyOutcome;
 pub use plan::{PlannedRun, plan};
 pub use plots::StudyPlot;
 pub use results::{Ending, RunResult};
-pub use reuse::reuse;
+pub use reuse::{FinishedRuns, reuse};
 pub use run::{TABLE_FILE, check_parallel, run_study};
 pub use runner::{CommandEnd, Runner, StudyObserver};
 pub use spread::Spread;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use convnext_io::{EVALUATION_FILE, METRICS_FILE, SUMMARY_FILE};
 use convnext_train::{EpochReport, Summary, ValidationResult};
@@ -30,6 +30,9 @@ pub struct RunResult {
     pub command: String,
     /// Seconds of training over all processes, or of the process of another command.
     pub seconds: f64,
+    /// The folder of the run that it is a copy of, of another study.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reused_from: Option<PathBuf>,
     /// The way in which it ended.
     #[serde(flatten)]
     pub ending: Ending,
@@ -68,6 +71,7 @@ impl RunResult {
             labels: run.labels,
             command: run.command_line(),
             seconds,
+            reused_from: None,
             ending,
         }
     }
@@ -201,6 +205,7 @@ mod tests {
                 labels: Some(10),
                 command: "convnext pretrain".into(),
                 seconds: 0.3,
+                reused_from: Some("a/runs/b".into()),
                 ending,
             };
             let line = serde_json::to_string(&result).unwrap();

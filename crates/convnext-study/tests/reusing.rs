@@ -7,7 +7,9 @@ mod toy;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use convnext_study::{StudyError, StudyFolder, StudyOutcome, reuse, run_study};
+use convnext_study::{
+    FinishedRuns, PlannedRun, Study, StudyError, StudyFolder, StudyOutcome, read_study, reuse, run_study,
+};
 use toy::{Notes, Toy, failure, options, study};
 
 /// Another study that has two of the toy's runs under other names, and a third one that only seems to be there already: it
@@ -60,9 +62,11 @@ impl Studies {
         text: &str,
         reused: &[PathBuf],
     ) -> Result<(Vec<String>, StudyOutcome, Notes), StudyError> {
-        let (study, toy, notes) = (toml::from_str(OTHER).unwrap(), Toy::new(|_| Ok(0.25)), Notes::default());
+        let study: Study = toml::from_str(OTHER).unwrap();
+        let (toy, notes) = (Toy::new(|_| Ok(0.25)), Notes::default());
+        let finished = FinishedRuns::of(reused, &study)?;
         let mut folder = StudyFolder::open(&self.path("other"), &study, &options(text), true)?;
-        reuse(&mut folder, reused, &notes)?;
+        reuse(&mut folder, &finished, &notes)?;
         let outcome = run_study(&mut folder, 1, &toy, &notes)?;
         Ok((toy.ran(), outcome, notes))
     }
@@ -91,6 +95,11 @@ fn what_another_study_has_finished_is_not_run_again() {
     let copied = studies.path("other/runs/fcmae-seed0");
     assert_eq!(fs::read_to_string(copied.join("weights.safetensors")).unwrap(), "weights");
     assert!(!copied.join("checkpoints").exists());
+    // The copies are runs of this study: with its weights, so that a run goes on whose end was not written down.
+    let config = fs::read_to_string(studies.path("other/runs/from-fcmae-seed0/config.toml")).unwrap();
+    assert!(config.contains("other/runs/fcmae-seed0/weights.safetensors"), "{config}");
+    assert!(config.contains("other/runs/from-fcmae-seed0\"") && config.contains("seed = 0"), "{config}");
+    assert!(outcome.legend().contains("2 of 8 runs are those of other studies"), "{}", outcome.legend());
     // Nothing is copied twice, and nothing depends on the first study.
     fs::remove_dir_all(studies.path("first")).unwrap();
     let (ran, again, _) = studies.other("seeds = 2", &[]).unwrap();
@@ -98,14 +107,15 @@ fn what_another_study_has_finished_is_not_run_again() {
 }
 
 #[test]
-fn other_lengths_images_and_failures_are_not_reused() {
+fn other_lengths_images_versions_and_failures_are_not_reused() {
     for (text, changed) in [
         ("seeds = 1\n[stages.pretraining]\nepochs = 4", None),
         ("seeds = 1", Some("study.toml")),
         ("seeds = 1", Some("results.jsonl")),
+        ("seeds = 1", Some("runs/masks-seed0/run.json")),
     ] {
         let studies = Studies::new();
-        let fails = |run: &convnext_study::PlannedRun| match run.name.as_str() {
+        let fails = |run: &PlannedRun| match run.name.as_str() {
             "masks" => Ok(0.75),
             _ => Err(failure("no space", false)),
         };
@@ -113,9 +123,10 @@ fn other_lengths_images_and_failures_are_not_reused() {
         if let Some(file) = changed {
             let path = studies.path("first").join(file);
             let text = fs::read_to_string(&path).unwrap();
-            // Images that became more since, and a run that did not come to its end.
+            // Images that became more since, a run that did not come to its end, and one of another program.
             let changed = text
                 .replace("files = 0", "files = 7")
+                .replace(env!("CARGO_PKG_VERSION"), "0.0.1")
                 .replace(r#""status":"finished""#, r#""status":"diverged","error":"""#);
             assert_ne!(changed, text, "{file}");
             fs::write(&path, changed).unwrap();
@@ -125,23 +136,33 @@ fn other_lengths_images_and_failures_are_not_reused() {
     }
 }
 
+/// The file may have changed since.
+#[test]
+fn runs_whose_arguments_name_files_are_not_reused() {
+    let studies = Studies::new();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let text = format!("seeds = 1\n[stages.pretraining]\narguments = ['--recipe', '{file}']");
+    studies.first(&text, &Toy::new(|_| Ok(0.75)));
+    let (ran, ..) = studies.other(&text, &[studies.path("first")]).unwrap();
+    assert_eq!(ran.len(), 4, "{ran:?}");
+}
+
+#[test]
+fn times_are_not_reused() {
+    let studies = Studies::new();
+    studies.first("seeds = 1", &Toy::new(|_| Ok(0.75)));
+    let timed = read_study("table1").unwrap();
+    let error = FinishedRuns::of(&[studies.path("first")], &timed).unwrap_err();
+    assert!(error.to_string().contains("leave --reuse out"), "{error}");
+    assert!(FinishedRuns::of(&[], &timed).is_ok());
+}
+
 #[test]
 fn a_run_that_was_begun_goes_on_by_itself() {
     let studies = Studies::new();
     studies.first("seeds = 1", &Toy::new(|_| Ok(0.75)));
-    fs::create_dir_all(studies.path("other/runs/fcmae-seed0")).unwrap();
-    let opened = studies.other("seeds = 1", &[studies.path("first")]);
-    assert!(matches!(opened, Err(StudyError::NoStudy(_))));
-    fs::remove_dir_all(studies.path("other")).unwrap();
-    drop(
-        StudyFolder::open(
-            &studies.path("other"),
-            &toml::from_str(OTHER).unwrap(),
-            &options("seeds = 1"),
-            false,
-        )
-        .unwrap(),
-    );
+    let study: Study = toml::from_str(OTHER).unwrap();
+    drop(StudyFolder::open(&studies.path("other"), &study, &options("seeds = 1"), false).unwrap());
     fs::create_dir_all(studies.path("other/runs/fcmae-seed0")).unwrap();
     let (ran, ..) = studies.other("seeds = 1", &[studies.path("first")]).unwrap();
     assert_eq!(ran, ["fcmae-seed0", "leaky-seed0", "from-leaky-seed0"]);

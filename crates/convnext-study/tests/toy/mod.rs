@@ -72,6 +72,11 @@ impl Runner for Toy {
             ("metrics.jsonl", format!("{step}\n{last}\n")),
             ("evaluation.json", json!({ "kind": "classification", "metrics": [metric] }).to_string()),
             ("summary.json", summary.to_string()),
+            ("run.json", json!({ "version": env!("CARGO_PKG_VERSION") }).to_string()),
+            (
+                "config.toml",
+                format!("init = '{}'\nout = 'there'\nseed = 0", flag(run, "--init").unwrap_or_default()),
+            ),
         ] {
             fs::write(run.folder.join(name), text).unwrap();
         }

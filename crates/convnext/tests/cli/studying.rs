@@ -162,6 +162,10 @@ fn a_study_ends_with_a_table_whatever_becomes_of_single_runs() {
     bench.run(&reusing).success().stderr(contains("tuned-seed1 is that of").and(contains("run 1 of").not()));
     let tuned = |study: &str| bench.read(&format!("{study}/runs/tuned-seed1/weights.safetensors"));
     assert!(tuned("other") == tuned("study"), "the weights are others");
+    // What was copied and not written down goes on, and finds that it has ended.
+    bench.write("other/results.jsonl", "");
+    bench.succeed(&format!("{reusing} --resume"));
+    assert!(tuned("other") == tuned("study"), "the weights are others");
     bench.refuse(
         1,
         &[
@@ -173,6 +177,7 @@ fn a_study_ends_with_a_table_whatever_becomes_of_single_runs() {
             ),
         ],
     );
+    assert!(!bench.exists("third"));
 }
 
 #[test]

@@ -53,7 +53,7 @@ impl FinishedTraining<'_> {
             let has_chosen = best.is_some() && measured_on.is_test();
             let chosen = if has_chosen { ", which chose the best weights" } else { "" };
             let words = measured_on.in_words();
-            print_text(&format!("validation {metric} on {words}{chosen}{unread}{stopped}"))?;
+            print_text(&format!("validation {metric} on {words}{unread}{chosen}{stopped}"))?;
         }
         let also = best.as_ref().map(|(file, why)| format!(", {} (the best: {why})", file.display()));
         let recommended = best.as_ref().map_or(*weights, |(file, _)| file);

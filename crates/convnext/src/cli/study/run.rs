@@ -5,8 +5,8 @@ use std::thread::available_parallelism;
 use anyhow::bail;
 use clap::Command;
 use convnext::study::{
-    PlannedRun, StudyError, StudyFolder, StudyOptions, StudyOutcome, TABLE_FILE, TimingConditions,
-    check_parallel, plan, read_study, reuse, run_study,
+    FinishedRuns, PlannedRun, StudyError, StudyFolder, StudyOptions, StudyOutcome, TABLE_FILE,
+    TimingConditions, check_parallel, plan, read_study, reuse, run_study,
 };
 use convnext::train::{Interruption, processor};
 use convnext::{REPORT_FILE, write_study};
@@ -47,12 +47,13 @@ pub(super) fn run(
         return print_text(&commands.join("\n"));
     }
     check_data(&options)?;
+    let others = arguments.reuse.iter().map(|other| absolute(other)).collect::<Result<Vec<_>, _>>()?;
+    let finished = FinishedRuns::of(&others, &study)?;
     let mut folder = StudyFolder::open(&out, &study, &options, arguments.resume)?;
     let signals = Signals::catch(launched.is_launched())?;
     let processes = Processes::new(threads, launcher, signals.clone())?;
     let progress = StudyProgress { quiet, metrics: study.metrics };
-    let others = arguments.reuse.iter().map(|other| absolute(other)).collect::<Result<Vec<_>, _>>()?;
-    reuse(&mut folder, &others, &progress)?;
+    reuse(&mut folder, &finished, &progress)?;
     let outcome = run_study(&mut folder, arguments.parallel, &processes, &progress).map_err(|error| {
         let is_requeued = signals.interruption() == Some(Interruption::Requeue);
         match error {
