@@ -7,8 +7,8 @@
 #![allow(clippy::unwrap_used, reason = "the shapes are right")]
 
 use convnext_kernels::{
-    BlockInput, BlockWeights, LinearInput, PackedBlock, PackedLinear, Precision, Save, Sites, block_backward,
-    block_forward, linear_backward, linear_forward,
+    BlockInput, BlockWeights, GrnVariant, GrnWeights, LinearInput, PackedBlock, PackedLinear, Precision,
+    Save, Sites, block_backward, block_forward, linear_backward, linear_forward,
 };
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
