@@ -5,8 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use convnext_io::{CHECKPOINTS_FOLDER, CONFIG_FILE, UNFINISHED_SUFFIX, WEIGHTS_FILE};
-use convnext_train::RUN_FILE;
-use serde::Deserialize;
+use convnext_train::{RUN_FILE, RunRecord};
 use toml::Table;
 
 use crate::begun::{Begun, VERSION};
@@ -40,12 +39,6 @@ struct Origin {
     from: Option<Box<Origin>>,
 }
 
-/// What of a run's record says which program made it.
-#[derive(Deserialize)]
-struct MadeBy {
-    version: String,
-}
-
 impl FinishedRuns {
     /// Those of the studies in these folders, which may be running, for another study.
     ///
@@ -66,8 +59,8 @@ impl FinishedRuns {
             let (plan, results) = (begun.plan(folder)?, results_of(folder)?);
             let mut versions = Vec::new();
             for run in &plan {
-                let made_by: Option<MadeBy> = read_json(&run.folder.join(RUN_FILE))?;
-                versions.push(made_by.map(|made_by| made_by.version));
+                let record: Option<RunRecord> = read_json(&run.folder.join(RUN_FILE))?;
+                versions.push(record.map(|record| record.version));
             }
             for (run, origin) in plan.iter().zip(origins(&plan, &begun, &versions)) {
                 let result = results.iter().rev().find(|result| result.run == run.id);

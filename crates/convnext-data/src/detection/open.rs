@@ -19,9 +19,9 @@ use crate::error::DataError;
 ///
 /// Annotations are those of the first kind that is there: COCO's JSON (`annotations/instances_*.json`,
 /// `_annotations.coco.json` or any other beside or above the images), YOLO's labels with `data.yaml`, LabelMe's JSON, Pascal
-/// VOC's XML, or YOLO's labels without `data.yaml`; or else [`DetectionLayout::annotations`]. The words of parts that [`crate::open_labelled`] knows divide images, in the
-/// names of files of annotations, or else of the folders of images. Without a part for validation that for a test is taken,
-/// and without that a share is held out by the seed.
+/// VOC's XML, or YOLO's labels without `data.yaml`; or else [`DetectionLayout::annotations`]. The words of parts that
+/// [`crate::open_labelled`] knows divide images, in the names of files of annotations, or else of the folders of images.
+/// Without a part for validation that for a test is taken, and without that a share is held out by the seed.
 ///
 /// What is unusual in annotations is mended or left out, and said in [`DetectionData::decisions`] and
 /// [`DetectionData::remarks`] (facts, "COCO JSON"); what cannot be meant is refused.

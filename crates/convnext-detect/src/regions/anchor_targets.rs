@@ -93,8 +93,8 @@ mod tests {
         assert_eq!(draw(&[]).average_factor(), 257);
     }
 
-    /// A square of 12 pixels has no intersection over union with an anchor above 0.141. So small nuclei taught the region proposal network nothing,
-    /// and torchvision, which gives them their nearest anchors, was three points of AP ahead.
+    /// A square of 12 pixels has no intersection over union with an anchor above 0.141. So small nuclei taught the region
+    /// proposal network nothing, and torchvision, which gives them their nearest anchors, was three points of AP ahead.
     #[test]
     fn objects_that_are_smaller_than_all_anchors_are_learned_where_the_rule_says_so() {
         let grid = AnchorGrid::new(vec![MapLevel::new(4, [16; 2]), MapLevel::new(8, [8; 2])]);

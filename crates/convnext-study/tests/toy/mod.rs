@@ -67,12 +67,15 @@ impl Runner for Toy {
         let metric = json!({ "name": "top1", "value": top1, "direction": "higher", "unit": "fraction" });
         let summary = json!({ "steps": steps, "epochs": 1, "images": IMAGES, "seconds": 2.5 * epochs, "last": last,
             "best": null, "corrupt": [] });
+        let machine = json!({ "processor": "toy", "threads": 1, "device": "CPU", "precision": "f32" });
+        let record = json!({ "version": env!("CARGO_PKG_VERSION"), "started": 0, "total_steps": steps, "images": IMAGES,
+            "validation_images": 0, "machine": machine });
         fs::create_dir_all(&run.folder).unwrap();
         for (name, text) in [
             ("metrics.jsonl", format!("{step}\n{last}\n")),
             ("evaluation.json", json!({ "kind": "classification", "metrics": [metric] }).to_string()),
             ("summary.json", summary.to_string()),
-            ("run.json", json!({ "version": env!("CARGO_PKG_VERSION") }).to_string()),
+            ("run.json", record.to_string()),
             (
                 "config.toml",
                 format!("init = '{}'\nout = 'there'\nseed = 0", flag(run, "--init").unwrap_or_default()),
