@@ -54,7 +54,7 @@ fn a_survey_lists_files_that_can_be_read_only_in_part() {
 }
 
 #[test]
-fn a_loader_warns_of_a_damaged_file_once_and_not_in_every_epoch() {
+fn a_loader_warns_of_a_damaged_file_once_in_a_run_and_not_in_every_epoch() {
     log::set_logger(&WARNINGS).unwrap();
     log::set_max_level(LevelFilter::Warn);
     let (folder, dataset) = folder();
@@ -73,13 +73,18 @@ fn a_loader_warns_of_a_damaged_file_once_and_not_in_every_epoch() {
         shuffle: false,
         drop_last: false,
         on_corrupt: OnCorrupt::Fail,
-        cache: Cache::Off,
+        cache: Cache::Folder(folder.path().join(".cache")),
         seed: Seed(1),
     };
-    let source = ImageSource::new(dataset, transform, Orientation::Honour).unwrap();
-    let loader = Loader::new(source, config).unwrap();
+    let source = || ImageSource::new(dataset.clone(), transform.clone(), Orientation::Honour).unwrap();
+    let loader = Loader::new(source(), config.clone()).unwrap();
     for epoch in 0..3 {
         assert_eq!(loader.epoch(epoch).map(|batch| batch.unwrap().samples.len()).sum::<usize>(), 2);
         assert_eq!(told(), 2);
     }
+    drop(loader);
+    // The next run has the same images in its cache, but for the damaged one.
+    let loader = Loader::new(source(), config).unwrap();
+    assert_eq!(loader.epoch(0).map(|batch| batch.unwrap().samples.len()).sum::<usize>(), 2);
+    assert_eq!(told(), 3);
 }

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests as well")]
 
+#[path = "ground_truth/indices.rs"]
+mod indices;
+
 use std::{
     fs::{self, File},
     path::PathBuf,
@@ -186,7 +189,7 @@ fn mistakes_are_named_by_line() {
         ("val.txt", "n02100735\n".repeat(5), "line 5: expected labels of the 4 images in "),
         ("val.txt", "n02100735\nn02100735\nn00000001\n1".into(), "line 3: expected one of the 3 classes"),
         ("val.txt", "n02100735\n\n1\n2\n".into(), "line 2: expected one of the 3 classes"),
-        ("val.txt", "n02100735\n3\n1\n2\n".into(), "or a number below 3, but found '3'"),
+        ("val.txt", "a\n3\n1\n2\n".into(), "or a number below 3, but found 'a'"),
         ("val.txt", format!("{first} 1\n{first} 1\nx 1\nx 1"), "line 2: expected no image of line 1"),
         ("val.txt", format!("{first} 1\ngone.JPEG 1\nx 1\nx 1"), "found 'gone.JPEG'"),
         ("val.txt", format!("{first} 1\n{first}\nx 1\nx 1"), "line 2: expected 'FILE LABEL'"),

@@ -111,6 +111,19 @@ fn members_with_long_names_are_told_apart() {
 }
 
 #[test]
+fn files_that_are_copied_from_shards_are_called_as_images() {
+    let (_root, data) = folder();
+    let long = format!("{}.png", "key".repeat(40));
+    let images = [png(1), png(2), png(3)];
+    let members = [("a/1.png", 0), ("b?r.png", 1), (long.as_str(), 2)]
+        .map(|(name, image)| (name, images[image].as_slice()));
+    shard(data.join("a.tar"), &members);
+    let dataset = open_unlabelled(&data).unwrap();
+    let names = [0, 1, 2].map(|index| dataset.file_name(index));
+    assert_eq!(names, ["1.png", "000000001.png", "000000002.png"]);
+}
+
+#[test]
 fn labels_may_be_names() {
     let (_root, data) = folder();
     let (one, two) = (png(1), png(2));

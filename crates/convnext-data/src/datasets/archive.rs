@@ -13,7 +13,7 @@ use tar::{Archive, Entry, EntryType};
 use crate::datasets::extensions::{OtherFiles, has_image_extension};
 use crate::datasets::linked_members::LinkedMembers;
 use crate::datasets::listing::Listing;
-use crate::datasets::relative::{add_folders, member_path, parent};
+use crate::datasets::relative::{add_folders, member_path, parent, two_folders};
 use crate::datasets::storage::{ArchiveFile, Range, Stamp, Storage};
 use crate::datasets::tar_extent::Extent;
 use crate::error::DataError;
@@ -48,6 +48,9 @@ fn list_up_to(path: &Path, root: String, limit: u64) -> Result<Listing, DataErro
             (images, Storage::Memory(unpacked.ok_or(too_large)?, ranges, stamp))
         }
     };
+    if let Some(folder) = members.alike {
+        return Err(two_folders(root, &folder));
+    }
     let images = images.iter().map(String::as_str).collect();
     if let Some(linked) = members.linked.summary() {
         log::warn!("{root}: {linked}");
@@ -102,6 +105,10 @@ struct Members {
     images: BTreeMap<PathBuf, (String, Range)>,
     linked: LinkedMembers,
     folders: BTreeSet<String>,
+    /// The folders whose names are not Unicode, by how they are shown.
+    not_unicode: BTreeMap<String, PathBuf>,
+    /// How two of these are both shown.
+    alike: Option<String>,
     others: OtherFiles,
 }
 
@@ -151,6 +158,7 @@ impl Members {
     fn visit(&mut self, entry: &Entry<'_, impl Read>) -> io::Result<Option<(PathBuf, String)>> {
         let key = from_root(&entry.path()?);
         let Some(path) = member_path(&entry.path()?) else { return Ok(None) };
+        self.tell_apart(&key, &path);
         match entry.header().entry_type() {
             EntryType::Directory => add_folders(&mut self.folders, &path),
             EntryType::Regular | EntryType::Continuous => {
@@ -175,6 +183,18 @@ impl Members {
             _ => {}
         }
         Ok(None)
+    }
+
+    /// Looks for folders that are shown alike among those of a member.
+    fn tell_apart(&mut self, key: &Path, path: &str) {
+        let (mut exact, mut shown) = (key.parent(), parent(path));
+        while let Some(folder) = exact.filter(|_| shown.contains(char::REPLACEMENT_CHARACTER)) {
+            let known = self.not_unicode.entry(shown.to_owned()).or_insert_with(|| folder.to_owned());
+            if known != folder {
+                self.alike.get_or_insert_with(|| shown.to_owned());
+            }
+            (exact, shown) = (folder.parent(), parent(shown));
+        }
     }
 
     /// Paths and places of the images, sorted by path.

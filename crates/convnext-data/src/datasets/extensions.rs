@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, ffi::OsStr, path::Path};
 
+use image::ImageFormat;
+
 use crate::datasets::parts::Named;
 
 /// File extensions of images, in any case.
@@ -19,6 +21,12 @@ const BYSTANDERS: [&str; 7] =
 /// `true` for a file whose extension is that of an image.
 pub(crate) fn has_image_extension(path: &Path) -> bool {
     extension(path).is_some_and(|extension| IMAGE_EXTENSIONS.contains(&extension.as_str()))
+}
+
+/// The usual extension of an image with these first bytes; `jpg` where they do not tell.
+pub(crate) fn extension_of(start: &[u8]) -> &'static str {
+    let format = image::guess_format(start).unwrap_or(ImageFormat::Jpeg);
+    format.extensions_str().first().copied().unwrap_or("jpg")
 }
 
 /// The extensions of images, for messages.

@@ -3,6 +3,7 @@
 use std::{fs, io, path::PathBuf, sync::Arc};
 
 use crate::datasets::listing::Listing;
+use crate::datasets::relative::last;
 use crate::datasets::shards::Shards;
 use crate::datasets::storage::Stamp;
 use crate::error::DataError;
@@ -48,11 +49,9 @@ impl Files {
 
     /// File name of an image without its folders.
     pub(crate) fn file_name(&self, index: usize) -> String {
-        let last = |path: &str| path.rsplit('/').next().unwrap_or(path).to_owned();
         match self {
-            Self::Listed(listing) => last(listing.images.get(index)),
-            // The name of the shard stands before that of the member.
-            Self::Shards(shards) => last(shards.name(index).rsplit(": ").next().unwrap_or_default()),
+            Self::Listed(listing) => last(listing.images.get(index)).to_owned(),
+            Self::Shards(shards) => shards.file_name(index),
             Self::Single(paths) => {
                 let name = paths.get(index).and_then(|path| path.file_name());
                 name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()

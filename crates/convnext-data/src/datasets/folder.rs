@@ -10,7 +10,7 @@ use std::{
 use crate::datasets::extensions::{OtherFiles, has_image_extension};
 use crate::datasets::listing::Listing;
 use crate::datasets::paths::Paths;
-use crate::datasets::relative::is_hidden;
+use crate::datasets::relative::{is_hidden, two_folders};
 use crate::datasets::storage::Storage;
 use crate::error::DataError;
 
@@ -55,7 +55,11 @@ impl Listing {
                 if open.contains(&real) {
                     continue;
                 }
-                self.folders.insert(format!("{relative}{bare_name}"));
+                let shown = format!("{relative}{bare_name}");
+                if self.folders.contains(&shown) {
+                    return Err(two_folders(self.root.clone(), &shown));
+                }
+                self.folders.insert(shown);
                 open.push(real);
                 self.walk(&path, &format!("{relative}{name}"), exact, open)?;
                 open.pop();

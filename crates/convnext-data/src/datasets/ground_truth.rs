@@ -1,8 +1,10 @@
 //! Labels of a validation folder whose images lie in it without class folders, in the files that come
 //! with ImageNet.
 
+mod known;
+
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     fs::{self, File},
     io::Read,
     path::{Path, PathBuf},
@@ -10,13 +12,13 @@ use std::{
 
 use convnext_core::ClassNames;
 
-use crate::datasets::class_name::canonical_name;
 use crate::datasets::classes::Classes;
 use crate::datasets::labels::columns::is_header;
 use crate::datasets::listing::Listing;
 use crate::datasets::relative::parent;
 use crate::datasets::storage::Storage;
 use crate::error::DataError;
+use known::{Known, Row};
 
 /// The names of the files, those that need no other file first.
 const FILES: [&str; 4] = [
@@ -111,11 +113,11 @@ impl Truth<'_> {
         synset: impl Fn(&'t str, usize) -> Result<&'t str, DataError>,
     ) -> Result<Classes, DataError> {
         self.check_count(lines.len(), 0)?;
-        let mut classes = Classes::new();
-        for (line, (label, &image)) in (1..).zip(lines.iter().zip(self.images.places.values())) {
-            classes.entry(self.class(synset(label, line)?, line)?).or_default().push(image);
+        let mut rows = Vec::new();
+        for (line, (label, &place)) in (1..).zip(lines.iter().zip(self.images.places.values())) {
+            rows.push(Row { line, place, label: synset(label, line)? });
         }
-        Ok(classes)
+        self.classes(&rows)
     }
 
     /// Labels of images that each line names, after `header` other lines.
@@ -127,7 +129,7 @@ impl Truth<'_> {
         fields: impl Fn(&'t str) -> Option<(&'t str, &'t str)>,
     ) -> Result<Classes, DataError> {
         self.check_count(lines.len(), header)?;
-        let mut classes = Classes::new();
+        let mut rows = Vec::new();
         let mut named: HashMap<usize, usize> = HashMap::new();
         for (line, text) in (1..).zip(lines).skip(header) {
             let (image, label) = fields(text).ok_or_else(|| self.wrong(line, form, text))?;
@@ -137,9 +139,18 @@ impl Truth<'_> {
             if let Some(earlier) = named.insert(place, line) {
                 return Err(self.wrong(line, format!("no image of line {earlier}"), image));
             }
-            classes.entry(self.class(label, line)?).or_default().push(place);
+            rows.push(Row { line, place, label });
         }
-        // In the order of the data, whatever the order of the lines.
+        self.classes(&rows)
+    }
+
+    /// The images of each class, in the order of the data, whatever the order of the lines.
+    fn classes(&self, rows: &[Row<'_>]) -> Result<Classes, DataError> {
+        let by_index = self.known.as_ref().is_some_and(|known| known.are_indices(rows));
+        let mut classes = Classes::new();
+        for row in rows {
+            classes.entry(self.class(row, by_index)?).or_default().push(row.place);
+        }
         classes.values_mut().for_each(|images| images.sort_unstable());
         Ok(classes)
     }
@@ -155,17 +166,22 @@ impl Truth<'_> {
     }
 
     /// The class that a label means: a class of the training part or its index there, or a synset.
-    fn class(&self, label: &str, line: usize) -> Result<String, DataError> {
+    fn class(&self, row: &Row<'_>, by_index: bool) -> Result<String, DataError> {
+        let Row { line, label, .. } = *row;
         match &self.known {
             None if is_synset(label) => Ok(label.to_owned()),
             None => {
                 let expected = "a synset such as n01440764, because there are no training classes to count";
                 Err(self.wrong(line, expected, label))
             }
-            Some(known) => known.class(label).map(str::to_owned).ok_or_else(|| {
+            Some(known) => known.class(label, by_index).map(str::to_owned).ok_or_else(|| {
                 let count = known.names.len();
-                let expected =
-                    format!("one of the {count} classes of the training part or a number below {count}");
+                let expected = match by_index {
+                    true => {
+                        format!("one of the {count} classes of the training part or a number below {count}")
+                    }
+                    false => format!("one of the {count} classes of the training part, as other labels are"),
+                };
                 self.wrong(line, expected, label)
             }),
         }
@@ -173,24 +189,6 @@ impl Truth<'_> {
 
     fn wrong(&self, line: usize, expected: impl Into<String>, found: &str) -> DataError {
         wrong(self.file, line, expected, format!("'{found}'"))
-    }
-}
-
-/// The classes of the training part.
-struct Known<'a> {
-    names: &'a ClassNames,
-    set: HashSet<&'a str>,
-}
-
-impl<'a> Known<'a> {
-    fn new(names: &'a ClassNames) -> Self {
-        Self { names, set: names.0.iter().map(String::as_str).collect() }
-    }
-
-    /// A class by its name or, where no name is the same, by its index.
-    fn class(&self, label: &str) -> Option<&'a str> {
-        let by_index = || self.names.0.get(label.parse::<usize>().ok()?).map(String::as_str);
-        self.set.get(&*canonical_name(label)).copied().or_else(by_index)
     }
 }
 

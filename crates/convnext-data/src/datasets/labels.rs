@@ -53,7 +53,7 @@ fn read_as(meaning: Meaning, file: &Path, listing: &Listing) -> Result<Labels, D
     }
     let left_out = listing.images.len() - rows.len();
     if left_out > 0 {
-        log::info!("{}: {left_out} images of the data have no label and are left out", source.name);
+        log::warn!("{}: {left_out} images of the data have no label and are left out", source.name);
     }
     let splits = source.splits(&rows, &columns)?;
     if splits.iter().all(Option::is_none) && !matches!(columns.split, Some(SplitColumn::Sure(_))) {

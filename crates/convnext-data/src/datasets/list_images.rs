@@ -21,9 +21,9 @@ pub(crate) fn list_images_beside(path: &Path, useful: &[&str]) -> Result<Listing
     DataError::check(count < most, "number of images", count, "below 4294967295")?;
     listing.images.shrink();
     listing.check_not_mixed()?;
-    if listing.images.len() > 0
-        && let Some(others) = listing.others.without(useful).summary()
-    {
+    // A folder with neither is no data set, and says so.
+    let holds_images = listing.images.len() > 0 || !listing.archives.is_empty();
+    if holds_images && let Some(others) = listing.others.without(useful).summary() {
         log::warn!("{}: {others}", listing.root);
     }
     Ok(listing)
@@ -103,6 +103,21 @@ mod tests {
         let listing = list_images(folder.path()).unwrap();
         assert_eq!(paths(&listing), ["file.png"]);
         assert!(listing.archives.is_empty());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn folders_that_are_called_alike_without_unicode_are_not_one_class() {
+        use std::os::unix::ffi::OsStrExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        for name in [&b"caf\xe9"[..], b"caf\xe8", b"tea"] {
+            let class = folder.path().join(OsStr::from_bytes(name));
+            fs::create_dir(&class).unwrap();
+            fs::write(class.join("1.png"), "").unwrap();
+        }
+        let message = list_images(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("'caf\u{fffd}' alike") && message.contains("rename them"), "{message}");
     }
 
     #[cfg(unix)]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::datasets::listed::listed;
 use crate::datasets::listing::Listing;
-use crate::datasets::relative::{last, stem};
+use crate::datasets::relative::{last, stem, without_extension};
 use crate::error::DataError;
 
 /// Images by their names, each with whether it counts: whether it has a mask or annotations.
@@ -95,10 +95,4 @@ fn is_end(end: &str, of: &str) -> bool {
 fn is_below(line: &str, path: &str) -> bool {
     let above = line.strip_suffix(path).and_then(|above| above.strip_suffix('/'));
     above.is_some_and(|above| !above.contains(char::is_whitespace))
-}
-
-/// A path without the extension of its last part.
-fn without_extension(path: &str) -> &str {
-    let extension = last(path).len() - stem(path).len();
-    &path[..path.len() - extension]
 }

@@ -6,11 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use image::ImageFormat;
 use tar::{Builder, Header};
 
 use crate::datasets::dataset::Dataset;
-use crate::datasets::extensions::has_image_extension;
+use crate::datasets::extensions::{extension_of, has_image_extension};
 use crate::datasets::partial_file::PartialFile;
 use crate::datasets::shards::classes::CLASSES_FILE;
 use crate::datasets::tar_extent::BLOCK;
@@ -98,7 +97,7 @@ struct Sample {
 impl Sample {
     fn read(dataset: &Dataset, index: usize) -> Result<Self, DataError> {
         let image = dataset.read(index)?;
-        let extension = extension(&dataset.name(index), &image);
+        let extension = extension(&dataset.file_name(index), &image);
         let label = dataset.label(index).map(|label| (format!("{index:09}.cls"), label.to_string()));
         Ok(Self { image_name: format!("{index:09}.{extension}"), image, label })
     }
@@ -110,15 +109,12 @@ impl Sample {
     }
 }
 
-/// The extension of a file's name. A name from a shard may be cut off before it: then the content tells.
+/// The extension of a file's name, or of its content where that is none of an image.
 fn extension(name: &str, image: &[u8]) -> String {
     let path = Path::new(name);
     match path.extension().filter(|_| has_image_extension(path)) {
         Some(extension) => extension.to_string_lossy().to_ascii_lowercase(),
-        None => {
-            let format = image::guess_format(image).unwrap_or(ImageFormat::Jpeg);
-            format.extensions_str().first().copied().unwrap_or("jpg").to_owned()
-        }
+        None => extension_of(image).to_owned(),
     }
 }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::{Component, Path};
 
+use crate::error::DataError;
+
 /// The path of an archive's member with `/` between its parts; `None` when a part is hidden.
 pub(crate) fn member_path(path: &Path) -> Option<String> {
     let mut parts = Vec::new();
@@ -20,6 +22,18 @@ pub(crate) fn member_path(path: &Path) -> Option<String> {
 /// Hidden files, and the folder of resource forks that archives from macOS carry.
 pub(crate) fn is_hidden(name: &str) -> bool {
     name.starts_with('.') || name == "__MACOSX"
+}
+
+/// Two folders that show the same name, because neither is Unicode: their images would be of one class.
+pub(crate) fn two_folders(path: String, shown: &str) -> DataError {
+    DataError::Layout {
+        path,
+        found: format!(
+            "it has two folders that are called '{shown}' alike, because their names are not Unicode"
+        ),
+        advice: "rename them; programs that unpack archives often have an option for the encoding of names"
+            .into(),
+    }
 }
 
 /// Adds a folder and all folders above it.
@@ -42,7 +56,13 @@ pub(crate) fn last(path: &str) -> &str {
 /// The last part of a path without its extension.
 pub(crate) fn stem(path: &str) -> &str {
     let name = last(path);
-    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+    name.rsplit_once('.').map_or(name, |(stem, _)| if stem.is_empty() { name } else { stem })
+}
+
+/// A path without the extension of its last part.
+pub(crate) fn without_extension(path: &str) -> &str {
+    let extension = last(path).len() - stem(path).len();
+    &path[..path.len() - extension]
 }
 
 /// The last parts of some paths, the first few of many.
@@ -58,6 +78,14 @@ pub(crate) fn quoted<'a>(paths: impl IntoIterator<Item = &'a str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn extensions_are_those_of_the_last_part() {
+        let cases = [("a/b.c/d", "a/b.c/d"), ("a/b.tar.gz", "a/b.tar"), ("a.b/.c", "a.b/.c"), ("x.png", "x")];
+        for (path, expected) in cases {
+            assert_eq!(without_extension(path), expected);
+        }
+    }
 
     #[test]
     fn members_are_named_from_the_root() {

@@ -106,9 +106,17 @@ fn in_folders(
     visit: Visit<'_>,
 ) -> Result<(), DataError> {
     for folder in std::iter::once("").chain(listing.folders.iter().map(String::as_str)) {
-        // A folder whose name is not Unicode is not found again; it has no such files.
-        let Ok(entries) = fs::read_dir(root.join(folder)) else { continue };
-        for entry in entries.flatten() {
+        // A folder whose name is not Unicode is not found again by it, and its files would be lost.
+        if folder.contains(char::REPLACEMENT_CHARACTER) {
+            return Err(DataError::Layout {
+                path: listing.name(folder),
+                found: "its name is not Unicode, and annotations in it would not be found".into(),
+                advice: "rename it".into(),
+            });
+        }
+        let failed = |source| DataError::io("read", listing.name(folder), source);
+        for entry in fs::read_dir(root.join(folder)).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let path = if folder.is_empty() { name.clone() } else { format!("{folder}/{name}") };
             if !is_hidden(&name) && wanted(&path) && entry.path().is_file() {

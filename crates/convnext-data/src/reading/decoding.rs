@@ -75,6 +75,12 @@ impl Decoding {
         }
     }
 
+    /// `true` for a damaged file that was told.
+    pub(crate) fn has_told_of(&self, name: impl Fn() -> String) -> bool {
+        let told = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        !told.is_empty() && told.contains(&name())
+    }
+
     /// Looks at an image that was scaled by the range, and warns where the range does not fit the first ones.
     pub(crate) fn look_at(&self, image: &Image, facts: &Facts) {
         let is_scaled = match &self.range {

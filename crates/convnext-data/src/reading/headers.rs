@@ -60,15 +60,19 @@ fn jpeg(file: &mut File<'_>) -> io::Result<bool> {
         }
         let length = u16::from_be_bytes([marker[2], marker[3]]);
         match marker[1] {
-            // Start of frame; three numbers among these are tables.
-            0xC0..=0xCF if !matches!(marker[1], 0xC4 | 0xC8 | 0xCC) => break,
-            // No segment, or image data before any frame.
-            0xFF | 0x00..=0x01 | 0xD0..=0xDA => return Ok(false),
+            // Start of frame: baseline, extended or progressive with Huffman codes.
+            0xC0..=0xC2 => break,
+            // Another kind of frame, no segment, or image data before any frame.
+            0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF | 0xFF | 0x00..=0x01 | 0xD0..=0xDA => {
+                return Ok(false);
+            }
             _ => file.seek_relative(i64::from(length.max(2)) - 2)?,
         }
     }
-    let mut frame = [0; 5];
-    file.read_exact(&mut frame)?;
+    let mut frame = [0; 6];
+    if file.read_exact(&mut frame).is_err() || frame[0] != 8 || !matches!(frame[5], 1 | 3 | 4) {
+        return Ok(false);
+    }
     let side = |place: usize| u64::from(u16::from_be_bytes([frame[place], frame[place + 1]]));
     Ok(fits(side(3), side(1)) && end::<64>(file)?.windows(2).any(|bytes| bytes == [0xFF, 0xD9]))
 }
@@ -135,6 +139,12 @@ fn webp(mut file: File<'_>, size: u32) -> io::Result<bool> {
     Ok(whole && sides.is_some_and(|sides| sides.is_ok_and(fit)))
 }
 
+/// The compressions of TIFF files that are always read: none, LZW, deflate under both of its names, and PackBits.
+const PLAIN_COMPRESSIONS: [u64; 5] = [1, 5, 8, 32_773, 32_946];
+
+/// The tag of raw photographs, whose first image may be a mere preview.
+const DNG_VERSION: u16 = 50_706;
+
 /// The first directory tells the sides, the channels, and where all the pixels are.
 fn tiff(mut file: File<'_>, channels: usize) -> bool {
     let Ok(length) = file.seek(SeekFrom::End(0)) else { return false };
@@ -144,6 +154,12 @@ fn tiff(mut file: File<'_>, channels: usize) -> bool {
     let Ok((width, height)) = decoder.dimensions() else { return false };
     let mut numbers = |tag| decoder.get_tag_u64_vec(tag).unwrap_or_default();
     let samples = numbers(Tag::SamplesPerPixel).first().copied().unwrap_or(1) as usize;
+    let compression = numbers(Tag::Compression).first().copied().unwrap_or(1);
+    let photometric = numbers(Tag::PhotometricInterpretation).first().copied();
+    // Of others only the decoder knows.
+    let is_raw = !numbers(Tag::Unknown(DNG_VERSION)).is_empty();
+    let plain =
+        !is_raw && PLAIN_COMPRESSIONS.contains(&compression) && photometric.is_some_and(|kind| kind <= 3);
     let mut places =
         |offsets, counts| -> Vec<(u64, u64)> { numbers(offsets).into_iter().zip(numbers(counts)).collect() };
     let mut pixels = places(Tag::StripOffsets, Tag::StripByteCounts);
@@ -152,7 +168,7 @@ fn tiff(mut file: File<'_>, channels: usize) -> bool {
         pixels.iter().all(|(offset, count)| offset.checked_add(*count).is_some_and(|end| end <= length));
     // What else colours are decoded from, only the decoder knows.
     let right_channels = samples == channels || (channels == COLOURS && samples == 1);
-    right_channels && !pixels.is_empty() && whole && fits(width.into(), height.into())
+    plain && right_channels && !pixels.is_empty() && whole && fits(width.into(), height.into())
 }
 
 /// `true` if an image has pixels, and no more than are decoded.
@@ -205,6 +221,27 @@ mod tests {
         }
         let gif = b"GIF89a\x02\0\x03\0\0\0\0,\0\0\0\0\x02\0\x03\0\0\x02\x02\x44\x01\0;";
         assert!(sound(gif, 3) && !sound(&gif[..gif.len() - 1], 3));
+    }
+
+    #[test]
+    fn kinds_that_are_not_read_do_not_look_sound() {
+        let jpeg = encoded(ImageFormat::Jpeg);
+        let frame = jpeg.windows(2).position(|bytes| bytes == [0xFF, 0xC0]).unwrap();
+        // Another kind of frame, 12 bit, and five channels.
+        for (place, value) in [(frame + 1, 0xC9), (frame + 4, 12), (frame + 9, 5)] {
+            let mut other = jpeg.clone();
+            other[place] = value;
+            assert!(sound(&jpeg, 3) && !sound(&other, 3), "{place}");
+        }
+        let tiff = encoded(ImageFormat::Tiff);
+        // Entries of the directory: LZMA, and colours of a camera.
+        for (tag, value) in [(259_u16, 34_925_u16), (262, 32_803)] {
+            let start = [&tag.to_le_bytes()[..], &3_u16.to_le_bytes(), &1_u32.to_le_bytes()].concat();
+            let entry = tiff.windows(start.len()).position(|bytes| bytes == start).unwrap() + start.len();
+            let mut other = tiff.clone();
+            other[entry..entry + 2].copy_from_slice(&value.to_le_bytes());
+            assert!(sound(&tiff, 3) && !sound(&other, 3), "{tag}");
+        }
     }
 
     #[test]

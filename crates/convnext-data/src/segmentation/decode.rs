@@ -19,8 +19,9 @@ use crate::segmentation::mask::{Mask, MaskPixels};
 
 const ADVICE: &str = "save label maps as PNG with one channel, a palette, or colours";
 
-/// Reads a mask: PNG of any kind, BMP or TIFF, told apart by content. Alpha is dropped. A palette of greys means its
-/// greys, as programs that shrink PNG files make them; any other means its indices.
+/// Reads a mask: PNG of any kind, BMP or TIFF, told apart by content. Alpha is dropped. A palette of greys in a PNG file
+/// means its greys, as programs that shrink such files make them; any other means its indices. A BMP file with a palette
+/// gives its colours.
 ///
 /// # Errors
 /// [`DataError::Unsupported`] for a JPEG file, whose compression invents values, and other formats;
@@ -115,7 +116,13 @@ fn of_palette(indices: Vec<u16>, palette: Vec<[u8; 3]>) -> MaskPixels {
 fn through_image(bytes: &[u8], name: &str, format: ImageFormat) -> Result<Mask, DataError> {
     let mut reader = image::ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(image::Limits::default());
-    let read = reader.decode().map_err(|error| DataError::decode(name, error))?;
+    let read = reader.decode().map_err(|error| match error {
+        image::ImageError::Unsupported(error) => {
+            let what = format!("a {format:?} file of an unsupported variant ({error}) as a mask");
+            DataError::Unsupported { name: name.to_owned(), what, advice: ADVICE }
+        }
+        error => DataError::decode(name, error),
+    })?;
     let size = ImageSize { height: read.height() as usize, width: read.width() as usize };
     let pixels = match read {
         DynamicImage::ImageLuma8(grey) => {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::datasets::listing::Listing;
 use crate::datasets::parts::{Named, Split};
-use crate::datasets::relative::{quoted, stem};
+use crate::datasets::relative::{last, quoted, stem};
 use crate::error::DataError;
 use crate::segmentation::known::KnownData;
 use crate::segmentation::place::{MASK_SUFFIXES, Place, Role, cut};
@@ -97,7 +97,7 @@ impl<'a> Images<'a> {
             if let Some(other) = by_key.insert(place.key.as_str(), image) {
                 return Err(two(listing, "images have one name and different extensions", [other, image]));
             }
-            for stem in [stem_of(&place.key), stem_of(&place.bare)] {
+            for stem in [last(&place.key), last(&place.bare)] {
                 let known: &mut Option<usize> = by_stem.entry(stem).or_insert(Some(image));
                 *known = known.filter(|&known| known == image);
             }
@@ -114,14 +114,9 @@ impl<'a> Images<'a> {
         // Parts may have images of their own under the same names.
         let may_be =
             |&image: &usize| split.is_none_or(|split| self.splits[image].is_none_or(|own| own == split));
-        let by_stem = |key: &&str| self.by_stem.get(stem_of(key)).copied().flatten().filter(may_be);
+        let by_stem = |key: &&str| self.by_stem.get(last(key)).copied().flatten().filter(may_be);
         found.or_else(|| keys.iter().find_map(by_stem))
     }
-}
-
-/// The stem of a key, which may have points.
-fn stem_of(key: &str) -> &str {
-    key.rsplit('/').next().unwrap_or(key)
 }
 
 /// Of two masks of one image that with the ids that are trained.

@@ -75,6 +75,21 @@ fn images_that_all_lack_labels_are_refused() {
     assert!(message.contains("no image has a label file, as labels/train/a.txt"), "{message}");
 }
 
+#[cfg(unix)]
+#[test]
+fn labels_in_a_folder_without_a_unicode_name_are_not_taken_for_none() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = folder(&["a/1.png", "b/2.png"]);
+    for label in ["a/1.txt", "b/2.txt"] {
+        write(folder.path(), label, ROW);
+    }
+    let other = folder.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    fs::rename(folder.path().join("b"), other).unwrap();
+    let message = refused(&folder);
+    assert!(message.contains("caf\u{fffd}") && message.contains("its name is not Unicode"), "{message}");
+}
+
 #[test]
 fn labels_beside_images_below_a_folder_called_images_are_read() {
     let images = ["images/a.png", "images/b.png", "images/c.png"];

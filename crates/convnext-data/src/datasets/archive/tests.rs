@@ -70,6 +70,31 @@ fn the_last_of_two_members_counts_and_hard_links_are_followed() {
     assert!(listing.folders.contains("cat"));
 }
 
+#[cfg(unix)]
+#[test]
+fn folders_that_are_called_alike_without_unicode_are_not_one_class() {
+    let archive = |folders: [&[u8]; 2]| {
+        let mut builder = tar::Builder::new(Vec::new());
+        for folder in folders {
+            let mut header = tar::Header::new_gnu();
+            let name = [b"data/", folder, b"/1.png"].concat();
+            header.as_old_mut().name[..name.len()].copy_from_slice(&name);
+            header.set_size(0);
+            header.set_cksum();
+            builder.append(&header, &b""[..]).unwrap();
+        }
+        builder.into_inner().unwrap()
+    };
+    for suffix in [".tar", ".tgz"] {
+        let pack = |bytes: Vec<u8>| if suffix == ".tgz" { gzip(&bytes) } else { bytes };
+        let message = open(&pack(archive([b"caf\xe9", b"caf\xe8"])), suffix).unwrap_err().to_string();
+        assert!(message.contains("'data/caf\u{fffd}' alike"), "{message}");
+        // One folder twice, and another.
+        assert_eq!(open(&pack(archive([b"caf\xe9", b"caf\xe9"])), suffix).unwrap().images.len(), 1);
+        assert_eq!(open(&pack(archive([b"caf\xe9", b"tea"])), suffix).unwrap().images.len(), 2);
+    }
+}
+
 #[test]
 fn damaged_archives_are_refused() {
     let bytes = tar(&[("a.png", &[1; 2000]), ("b.png", &[2; 2000])]);

@@ -11,7 +11,7 @@ use std::{
 use unicode_normalization::UnicodeNormalization;
 
 use crate::datasets::listing::Listing;
-use crate::datasets::relative::parent;
+use crate::datasets::relative::{parent, without_extension};
 use crate::datasets::storage::Storage;
 
 /// The images of a listing by what people write for them, in this order: the path below the data; below the only
@@ -182,14 +182,6 @@ fn with_slashes(path: &Path) -> String {
 
 fn composed(path: &str) -> Cow<'_, str> {
     if path.is_ascii() { Cow::Borrowed(path) } else { Cow::Owned(path.nfc().collect()) }
-}
-
-/// A path without the extension of its name.
-fn without_extension(path: &str) -> &str {
-    match path.rsplit_once('.') {
-        Some((before, extension)) if !before.is_empty() && !extension.contains('/') => before,
-        _ => path,
-    }
 }
 
 #[cfg(test)]

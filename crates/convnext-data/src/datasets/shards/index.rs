@@ -14,6 +14,8 @@ pub(crate) struct Index {
     pub(crate) shards: Vec<Shard>,
     /// Number of images in each shard.
     pub(crate) counts: Vec<u32>,
+    /// What is left out of each shard, or not understood, in words.
+    pub(crate) remarks: Vec<Vec<String>>,
     /// All images, one shard after the other.
     pub(crate) images: Vec<IndexedImage>,
     /// The labels that are names.
@@ -89,12 +91,13 @@ impl Index {
     pub(crate) fn only(self, own: &BTreeSet<PathBuf>) -> Self {
         let mut some = Self::default();
         let mut rest = &self.images[..];
-        for (shard, count) in self.shards.into_iter().zip(self.counts) {
+        for ((shard, count), remarks) in self.shards.into_iter().zip(self.counts).zip(self.remarks) {
             let (images, others) = rest.split_at(count as usize);
             rest = others;
             if own.contains(&shard.path) {
                 some.shards.push(shard);
                 some.counts.push(count);
+                some.remarks.push(remarks);
                 some.images.extend(images.iter().map(|image| match image.label.meaning() {
                     Meaning::Name(name) => {
                         IndexedImage { label: some.names.label(&self.names.list[name]), ..*image }

@@ -39,6 +39,9 @@ struct HeaderShard {
     size: u64,
     modified: u64,
     images: u32,
+    /// Lists of earlier versions have none.
+    #[serde(default)]
+    remarks: Vec<String>,
 }
 
 /// Name of a shard within its folder.
@@ -48,11 +51,13 @@ fn file_name(shard: &Shard) -> String {
 
 /// Writes the index of the shards in `folder`.
 pub(crate) fn write(folder: &Path, index: &Index) -> io::Result<()> {
-    let shards = index.shards.iter().zip(&index.counts).map(|(shard, &images)| HeaderShard {
+    let shards = index.shards.iter().zip(&index.counts).zip(&index.remarks);
+    let shards = shards.map(|((shard, &images), remarks)| HeaderShard {
         name: file_name(shard),
         size: shard.stamp.size,
         modified: shard.stamp.modified,
         images,
+        remarks: remarks.clone(),
     });
     let header = serde_json::to_vec(&Header { shards: shards.collect(), names: index.names.list.clone() })?;
     let mut bytes = Vec::with_capacity(MAGIC.len() + 8 + header.len() + index.images.len() * IMAGE);
@@ -105,7 +110,8 @@ fn parse(bytes: &[u8], shards: &[Shard]) -> Option<Index> {
     }
     let counts: Vec<u32> = header.shards.iter().map(|shard| shard.images).collect();
     let images: Vec<IndexedImage> = images.as_chunks::<IMAGE>().0.iter().map(image).collect();
-    let index = Index { shards: shards.to_vec(), counts, images, names };
+    let remarks = header.shards.into_iter().map(|shard| shard.remarks).collect();
+    let index = Index { shards: shards.to_vec(), counts, remarks, images, names };
     is_sound(&index).then_some(index)
 }
 

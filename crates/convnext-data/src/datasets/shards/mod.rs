@@ -14,11 +14,13 @@ mod scan;
 
 use std::{
     fs::File,
-    io,
+    io::{self, Read},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
+use crate::datasets::extensions::extension_of;
+use crate::datasets::relative::last;
 use crate::datasets::storage::{ArchiveFile, Range, Section, Stamp};
 use crate::datasets::tar_extent::BLOCK;
 use crate::error::DataError;
@@ -81,24 +83,38 @@ impl Shards {
 
     /// `shard.tar: member`. The member's name is read from the shard, where it ends after 100 bytes.
     pub(crate) fn name(&self, index: usize) -> String {
-        /// Maximum length of the name in the header of a member.
-        const CUT: usize = 100;
-        let shard = &self.shards[self.shard_of(index)].path;
-        let start = u64::from(self.images[index].block) * BLOCK;
-        let header = self.read_range(index, Range { start: start.saturating_sub(BLOCK), length: BLOCK });
-        let header = header.ok().and_then(|bytes| <[u8; BLOCK as usize]>::try_from(bytes).ok());
-        let member = header.map(|bytes| {
-            let header = tar::Header::from_byte_slice(&bytes);
-            String::from_utf8_lossy(&header.path_bytes()).into_owned()
-        });
-        match member {
-            // Python puts a question mark for each letter that it writes down elsewhere.
-            Some(member) if !member.is_empty() && member.len() < CUT && !member.contains('?') => {
-                format!("{}: {member}", shard.display())
-            }
+        let shard = self.shards[self.shard_of(index)].path.display();
+        let member = self.member(index).unwrap_or_default();
+        match is_whole(&member) {
+            true => format!("{shard}: {member}"),
             // The name alone would not tell which member it is.
-            member => format!("{}: {} at byte {start}", shard.display(), member.unwrap_or_default()),
+            false => format!("{shard}: {member} at byte {}", u64::from(self.images[index].block) * BLOCK),
         }
+    }
+
+    /// The name of the file that an image was packed from, without its folders. Where the shard does not tell the whole
+    /// of it, it is the number of the image with the extension of its content.
+    pub(crate) fn file_name(&self, index: usize) -> String {
+        match self.member(index).filter(|member| is_whole(member)) {
+            Some(member) => last(&member).to_owned(),
+            None => {
+                let mut start = Vec::new();
+                let read = self.open(index).and_then(|file| file.take(BLOCK).read_to_end(&mut start));
+                if read.is_err() {
+                    start.clear();
+                }
+                format!("{index:09}.{}", extension_of(&start))
+            }
+        }
+    }
+
+    /// The name in the header of an image.
+    fn member(&self, index: usize) -> Option<String> {
+        let start = (u64::from(self.images[index].block) * BLOCK).saturating_sub(BLOCK);
+        let header = self.read_range(index, Range { start, length: BLOCK }).ok()?;
+        let header = <[u8; BLOCK as usize]>::try_from(header).ok()?;
+        let header = tar::Header::from_byte_slice(&header);
+        Some(String::from_utf8_lossy(&header.path_bytes()).into_owned())
     }
 
     /// The bytes of an image.
@@ -143,6 +159,14 @@ impl Shards {
             add(&length.to_le_bytes());
         }
     }
+}
+
+/// `true` if the name in the header of a member is all of it.
+fn is_whole(member: &str) -> bool {
+    /// Maximum length of the name in the header.
+    const CUT: usize = 100;
+    // Python puts a question mark for each letter that it writes down elsewhere.
+    !member.is_empty() && member.len() < CUT && !member.contains('?')
 }
 
 /// The shards that were used last, open.

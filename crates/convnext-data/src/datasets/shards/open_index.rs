@@ -13,7 +13,7 @@ use super::{
     Shard,
     index::{Index, IndexedImage, Meaning},
     index_file,
-    scan::scan,
+    scan::{Scanned, scan},
 };
 use crate::datasets::storage::Stamp;
 use crate::error::DataError;
@@ -23,10 +23,12 @@ use crate::error::DataError;
 pub(crate) fn open_index(folder: &Path, paths: &[PathBuf], keep: bool) -> Result<Index, DataError> {
     let shards = paths.iter().map(|path| found(path)).collect::<Result<Vec<_>, _>>()?;
     if let Some(index) = index_file::read(folder, &shards) {
+        tell(&index);
         return Ok(index);
     }
     log::info!("{}: listing the members of {} shards", folder.display(), shards.len());
     let index = build(shards)?;
+    tell(&index);
     if keep && let Err(error) = index_file::write(folder, &index) {
         log::info!(
             "{}: the list of members cannot be kept beside the shards ({error}); it is made again each time",
@@ -34,6 +36,13 @@ pub(crate) fn open_index(folder: &Path, paths: &[PathBuf], keep: bool) -> Result
         );
     }
     Ok(index)
+}
+
+/// Warns of what is left out, each time that the shards are opened, however long ago they were scanned.
+fn tell(index: &Index) {
+    for (shard, remarks) in index.shards.iter().zip(&index.remarks) {
+        remarks.iter().for_each(|remark| log::warn!("{}: {remark}", shard.path.display()));
+    }
 }
 
 /// Scans shards, several at a time.
@@ -60,8 +69,9 @@ fn build(shards: Vec<Shard>) -> Result<Index, DataError> {
 
     let mut index = Index { shards, ..Index::default() };
     for (_, scanned) in results {
-        let (images, names) = scanned?;
+        let Scanned { images, names, remarks } = scanned?;
         index.counts.push(images.len() as u32);
+        index.remarks.push(remarks);
         index.images.extend(images.into_iter().map(|image| match image.label.meaning() {
             Meaning::Name(name) => IndexedImage { label: index.names.label(&names.list[name]), ..image },
             _ => image,

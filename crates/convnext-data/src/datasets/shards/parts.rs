@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::datasets::listing::Listing;
 use crate::datasets::parts::{HOW_TO_NAME, Named, Split};
-use crate::datasets::relative::last;
+use crate::datasets::relative::{last, stem};
 use crate::datasets::selection::{Available, Which};
 use crate::error::DataError;
 
@@ -268,8 +268,4 @@ fn read_info(folder: &Path) -> Result<Option<BTreeMap<String, Split>>, DataError
         }
     }
     Ok(Some(parts))
-}
-
-fn stem(file: &str) -> &str {
-    file.rsplit_once('.').map_or(file, |(stem, _)| stem)
 }

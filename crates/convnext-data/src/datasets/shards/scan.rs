@@ -18,30 +18,27 @@ use crate::error::DataError;
 /// The longest text of a label that is read.
 const MAX_LABEL: u64 = 1 << 20;
 
+/// What a shard holds.
+pub(crate) struct Scanned {
+    /// All images with their labels.
+    pub(crate) images: Vec<IndexedImage>,
+    /// The labels that are names.
+    pub(crate) names: LabelNames,
+    /// What is left out or not understood, in words.
+    pub(crate) remarks: Vec<String>,
+}
+
 /// All images of a shard with their labels.
 ///
 /// # Errors
 /// [`DataError::Archive`] with the name of the shard when it is damaged or ends too early.
-pub(crate) fn scan(path: &Path) -> Result<(Vec<IndexedImage>, LabelNames), DataError> {
+pub(crate) fn scan(path: &Path) -> Result<Scanned, DataError> {
     let mut scanner = Scanner::default();
     scanner.scan(path).map_err(|error| {
         let path = path.display().to_string();
         DataError::Archive { path, why: error.to_string() }
     })?;
-    if scanner.left_out > 0 {
-        log::warn!(
-            "{}: {} images are second ones of their key, or their names go on after the first dot; they are left out",
-            path.display(),
-            scanner.left_out
-        );
-    }
-    if let Some(linked) = scanner.linked.summary() {
-        log::warn!("{}: {linked}", path.display());
-    }
-    if let Some(member) = &scanner.unclear {
-        log::warn!("{}: {member} and perhaps others hold no label that can be understood", path.display());
-    }
-    Ok((scanner.images, scanner.names))
+    Ok(scanner.found())
 }
 
 #[derive(Default)]
@@ -142,6 +139,20 @@ impl Scanner {
         Ok(Some(label))
     }
 
+    /// What was found, at the end.
+    fn found(self) -> Scanned {
+        let Self { images, names, left_out, linked, unclear, .. } = self;
+        let left_out = (left_out > 0).then(|| {
+            format!(
+                "{left_out} images are second ones of their key, or their names go on after the first dot; they are left out"
+            )
+        });
+        let unclear =
+            unclear.map(|member| format!("{member} and perhaps others hold no label that can be understood"));
+        let remarks = [left_out, linked.summary(), unclear].into_iter().flatten().collect();
+        Scanned { images, names, remarks }
+    }
+
     /// Takes up the sample whose members have been read.
     fn finish_sample(&mut self) {
         let label = self.label.take().unwrap_or(Label::NONE);
@@ -177,7 +188,11 @@ mod tests {
         builder.into_inner().unwrap();
         let mut scanner = Scanner::default();
         scanner.scan(&path).unwrap();
-        let said = scanner.linked.summary().unwrap();
-        assert!(scanner.images.is_empty() && said.starts_with("2 member(s)"), "{said}");
+        let found = scanner.found();
+        assert!(
+            found.images.is_empty() && found.remarks[0].starts_with("2 member(s)"),
+            "{:?}",
+            found.remarks
+        );
     }
 }

@@ -5,7 +5,7 @@ use convnext_core::counted;
 use crate::datasets::class_name::canonical_name;
 use crate::datasets::image_lookup::split_of_image;
 use crate::datasets::listing::Listing;
-use crate::datasets::relative::last;
+use crate::datasets::relative::{last, without_extension};
 use crate::datasets::side_files::SideFiles;
 use crate::detection::annotated::{AnnotatedFile, AnnotationSource};
 use crate::detection::data::DetectionLayout;
@@ -182,10 +182,6 @@ fn label_places(listing: &Listing, texts: &SideFiles) -> fn(&str) -> String {
 /// The label file beside an image.
 fn label_beside(image: &str) -> String {
     format!("{}.txt", without_extension(image))
-}
-
-fn without_extension(image: &str) -> &str {
-    image.rsplit_once('.').map_or(image, |(stem, _)| stem)
 }
 
 /// The label file of an image: in `labels/` for the last `images/` of its path, or beside it.
