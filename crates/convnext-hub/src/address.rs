@@ -25,7 +25,7 @@ pub(crate) fn of_file(endpoint: &str, repository: &str, revision: &str, file: &s
 pub(crate) fn join(base: &str, location: &str) -> String {
     let origin_end = base.find("://").map_or(0, |at| at + 3);
     let path_start = base[origin_end..].find('/').map_or(base.len(), |at| origin_end + at);
-    if location.contains("://") {
+    if is_absolute(location) {
         location.to_owned()
     } else if location.starts_with("//") {
         format!("{}{location}", &base[..origin_end.saturating_sub(2)])
@@ -36,6 +36,14 @@ pub(crate) fn join(base: &str, location: &str) -> String {
         let folder = path.rfind('/').filter(|at| *at >= path_start).map_or(path.len(), |at| at);
         format!("{}/{location}", &path[..folder])
     }
+}
+
+/// `true` if a scheme stands before the first colon
+/// ([RFC 3986, section 3.1](https://www.rfc-editor.org/rfc/rfc3986#section-3.1)); a path or a query may hold others.
+fn is_absolute(location: &str) -> bool {
+    let Some((scheme, _)) = location.split_once(':') else { return false };
+    scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.chars().all(|letter| letter.is_ascii_alphanumeric() || "+-.".contains(letter))
 }
 
 /// Percent-encodes what has a meaning in addresses, slashes included.
@@ -83,6 +91,10 @@ mod tests {
             ("//cdn.co/x", "https://cdn.co/x"),
             ("/api/x?y", "https://hub.co:8/api/x?y"),
             ("x", "https://hub.co:8/me/net/resolve/main/x"),
+            ("/api/x?of=https://cdn.co/y", "https://hub.co:8/api/x?of=https://cdn.co/y"),
+            ("x?of=https://cdn.co/y", "https://hub.co:8/me/net/resolve/main/x?of=https://cdn.co/y"),
+            ("//cdn.co/x?of=https://hub.co", "https://cdn.co/x?of=https://hub.co"),
+            ("HTTP://cdn.co/x", "HTTP://cdn.co/x"),
         ];
         for (location, expected) in cases {
             assert_eq!(join(base, location), expected);

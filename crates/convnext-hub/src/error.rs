@@ -189,6 +189,11 @@ impl HubError {
         }
     }
 
+    /// `true` if there is no answer, now or at all, so that what is in the cache is used.
+    pub(crate) fn is_no_answer(&self) -> bool {
+        self.may_pass() || matches!(self, Self::Unreachable { .. })
+    }
+
     /// `true` if the same request may succeed a little later.
     pub(crate) fn may_pass(&self) -> bool {
         match self {

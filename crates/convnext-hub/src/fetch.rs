@@ -35,9 +35,10 @@ pub struct Fetched {
 /// Brings the weights of a model and their description into the cache, and says where they are.
 ///
 /// The hub is asked which commit the revision means, and only what is not in the cache yet is downloaded. Without
-/// an answer of the hub, the commit that it meant last is taken, if it is in the cache. An interrupted download goes
-/// on where it stopped, in this call or the next. `progress` gets the bytes of the weights that are there and those
-/// of the whole file, which are 0 if the server does not tell.
+/// an answer of the hub, the commit that it meant last is taken, if it is in the cache, with what describes it there;
+/// a warning says what could not be asked for. An interrupted download goes on where it stopped, in this call or the
+/// next. `progress` gets the bytes of the weights that are there and those of the whole file, which are 0 if the
+/// server does not tell.
 ///
 /// # Errors
 /// Every [`HubError`] but those for names and settings; each says what to do.
@@ -52,12 +53,12 @@ pub fn fetch(
         client: Client::new(settings),
         cache: RepositoryCache::new(&settings.cache, model.repository()),
     };
-    let Weights { path: weights, commit, downloaded, online } = snapshot.weights(progress)?;
-    let Description { licence: stated, downloaded: is_description_new } =
-        snapshot.describe(&commit, online)?;
+    let weights = snapshot.weights(progress)?;
+    let Description { licence: stated, downloaded: is_description_new } = snapshot.describe(&weights)?;
     let released = RELEASED.iter().find(|released| released.repository == model.repository());
     let licence = released.map(|released| released.licence.to_owned()).or(stated);
-    Ok(Fetched { weights, downloaded: downloaded || is_description_new, licence })
+    let Weights { path, downloaded, .. } = weights;
+    Ok(Fetched { weights: path, downloaded: downloaded || is_description_new, licence })
 }
 
 /// Everything for one call of [`fetch`].
@@ -99,9 +100,7 @@ impl Snapshot<'_> {
                 return Ok(Weights { online: true, ..cached });
             }
             Some(cached) => match self.locate_weights() {
-                Err(error) if error.may_pass() || matches!(error, HubError::Unreachable { .. }) => {
-                    return Ok(cached);
-                }
+                Err(error) if error.is_no_answer() => return Ok(cached),
                 found => found?,
             },
             None => self.patiently(|| self.locate_weights())?,
@@ -128,14 +127,28 @@ impl Snapshot<'_> {
         Ok(None)
     }
 
-    /// A small file beside the weights, if the repository has it; `true` if it was downloaded.
-    fn beside(&self, commit: &str, file: &str, online: bool) -> Result<Option<(PathBuf, bool)>, HubError> {
+    /// A small file beside the weights, if the repository has it; `true` if it was downloaded. Weights that were in the
+    /// cache already are used without it where the hub does not answer.
+    fn beside(&self, weights: &Weights, file: &str) -> Result<Option<(PathBuf, bool)>, HubError> {
+        let Weights { commit, downloaded, online, .. } = weights;
         if let Some(path) = self.cache.find(commit, file) {
             return Ok(Some((path, false)));
         }
         if !online || self.cache.lacks(commit, file) {
             return Ok(None);
         }
+        match self.bring(commit, file) {
+            Err(error) if !downloaded && error.is_no_answer() => {
+                let model = self.model;
+                log::warn!("{model} is used as it is in the cache, without a {file}: {error}");
+                Ok(None)
+            }
+            brought => brought,
+        }
+    }
+
+    /// Downloads a small file of a commit, if the repository has it; `true` if it was not here.
+    fn bring(&self, commit: &str, file: &str) -> Result<Option<(PathBuf, bool)>, HubError> {
         let remote = match self.patiently(|| self.client.locate(self.model, commit, file))? {
             Located::File(remote) => remote,
             Located::NoEntry => {
@@ -151,14 +164,14 @@ impl Snapshot<'_> {
     }
 
     /// Brings the files that describe the weights into the cache.
-    fn describe(&self, commit: &str, online: bool) -> Result<Description, HubError> {
-        let Some((file, mut downloaded)) = self.beside(commit, CONFIG_FILE, online)? else {
+    fn describe(&self, weights: &Weights) -> Result<Description, HubError> {
+        let Some((file, mut downloaded)) = self.beside(weights, CONFIG_FILE)? else {
             return Ok(Description::default());
         };
         let Some(config) = read_config(&file)? else { return Ok(Description { licence: None, downloaded }) };
         // timm says everything in one file, transformers in two.
         if config.mean.is_none()
-            && let Some((_, is_new)) = self.beside(commit, PREPROCESSOR_FILE, online)?
+            && let Some((_, is_new)) = self.beside(weights, PREPROCESSOR_FILE)?
         {
             downloaded |= is_new;
         }

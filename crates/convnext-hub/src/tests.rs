@@ -177,6 +177,27 @@ fn without_the_hub_the_cache_is_used() {
     assert_eq!(quietly(&model("me/net"), &nowhere).unwrap(), expected);
 }
 
+/// Bug: weights in the cache that were named by their commit were refused without an answer of the hub, which was asked
+/// for the files that describe them and were not there.
+#[test]
+fn without_the_hub_cached_weights_need_no_description() {
+    let (hub, cache) = start();
+    let settings = hub.settings(cache.path());
+    let fetched = quietly(&model("me/net"), &settings).unwrap();
+    let config = fetched.weights.with_file_name("config.json");
+    fs::remove_file(&config).unwrap();
+    let expected = Fetched { downloaded: false, ..fetched };
+
+    let commit = HubModel::new("me/net", Some(COMMIT)).unwrap();
+    let nowhere = HubSettings { endpoint: "http://127.0.0.1:1".into(), ..settings.clone() };
+    assert_eq!(quietly(&commit, &nowhere).unwrap(), expected);
+    hub.spoil_answers(&vec![Fault::Status(503); 1 + settings.retry.retries as usize]);
+    assert_eq!(quietly(&commit, &settings).unwrap(), expected);
+    assert!(!config.exists());
+    quietly(&commit, &settings).unwrap();
+    assert!(config.is_file());
+}
+
 #[test]
 fn offline_and_unknown_says_how_to_get_it() {
     let (hub, cache) = start();

@@ -45,7 +45,7 @@ pub enum IoError {
         path.display()
     )]
     Write {
-        /// The file that was to be written; what stood there before is not harmed.
+        /// The file that was to be written; what stands there is whole, the old file or the new one.
         path: PathBuf,
         /// The reason.
         source: io::Error,

@@ -14,7 +14,8 @@ pub const UNFINISHED_SUFFIX: &str = ".tmp";
 /// leaves at most a file `.NAME.RANDOM.tmp` behind.
 ///
 /// # Errors
-/// What `write` and the system report; the old file is then untouched.
+/// What `write` and the system report; the old file is then untouched, unless the new one is whole and in its place and
+/// only the folder could not be brought to the disk.
 pub fn replace_file(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) -> io::Result<()> {
     let unfinished = UnfinishedFile::beside(path)?;
     write(unfinished.file())?;
@@ -41,7 +42,7 @@ impl UnfinishedFile {
         Ok(Self { place: path.to_owned(), file: builder.tempfile_in(folder_of(path))? })
     }
 
-    /// Path of the unfinished file.
+    /// The unfinished file.
     pub(crate) fn file(&self) -> &File {
         self.file.as_file()
     }
@@ -50,13 +51,48 @@ impl UnfinishedFile {
     pub(crate) fn finish(self) -> io::Result<()> {
         self.file.as_file().sync_all()?;
         self.file.persist(&self.place).map_err(|error| error.error)?;
-        // The new name is on the disk only once the folder is.
         #[cfg(unix)]
-        File::open(folder_of(&self.place))?.sync_all()?;
+        sync_folder(folder_of(&self.place))?;
         Ok(())
+    }
+}
+
+/// Brings a folder to the disk: a new name in it is there only then. Folders that may not be read, and those of some
+/// network file systems, cannot be brought there, which is no reason to call a file that is in its place a failure.
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+
+    match File::open(folder).and_then(|folder| folder.sync_all()) {
+        Err(error) if matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported) => Ok(()),
+        synced => synced,
     }
 }
 
 fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    /// Bug: a folder that may be written to and not be read gave an error after the file was in its place. Root may
+    /// read every folder, so that for root this says nothing.
+    #[test]
+    fn a_folder_that_may_not_be_read_takes_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights");
+        fs::write(&path, "old").unwrap();
+        let permit = |mode: u32| fs::set_permissions(folder.path(), Permissions::from_mode(mode)).unwrap();
+        permit(0o300);
+        let written = replace_file(&path, |mut file| file.write_all(b"new"));
+        permit(0o700);
+        written.unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
 }

@@ -10,6 +10,7 @@ use std::io::{self, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use convnext_core::WeightMetadata;
+use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo as RawInfo};
 use serde::Serialize;
 
@@ -100,6 +101,7 @@ pub(crate) fn write(
 
 /// A tensor in a file.
 pub(crate) struct Place {
+    pub(crate) dtype: Dtype,
     pub(crate) shape: Vec<usize>,
     /// Its first byte.
     pub(crate) start: u64,
@@ -177,12 +179,12 @@ impl SafetensorsFile {
         entries.get(key).map(String::as_str)
     }
 
-    /// Byte range of a tensor in the file.
+    /// Type, shape and byte range of a tensor in the file.
     pub(crate) fn place(&self, name: &str) -> Option<Place> {
         let info = self.header.info(name)?;
         let data = self.size - self.header.data_len() as u64;
-        let (start, end) = info.data_offsets;
-        Some(Place { shape: info.shape.clone(), start: data + start as u64, end: data + end as u64 })
+        let [start, end] = [info.data_offsets.0, info.data_offsets.1].map(|offset| data + offset as u64);
+        Some(Place { dtype: info.dtype, shape: info.shape.clone(), start, end })
     }
 
     /// The file itself, for whoever reads it in pieces.
@@ -195,8 +197,7 @@ impl SafetensorsFile {
         &mut self,
         wanted: impl Fn(&str) -> bool,
     ) -> Result<BTreeMap<String, NamedArray>, IoError> {
-        let mut arrays = self.empty_arrays()?;
-        arrays.retain(|name, _| wanted(name));
+        let mut arrays = self.empty_arrays(wanted)?;
         for name in self.header.offset_keys() {
             let Some(info) = self.header.info(&name) else { continue };
             // The header was checked against the size of the file: no length can be absurd.
@@ -215,14 +216,14 @@ impl SafetensorsFile {
 
     /// Finds elements of a type that is not read.
     pub(crate) fn check_types(&self) -> Result<(), IoError> {
-        self.empty_arrays().map(drop)
+        self.empty_arrays(|_| true).map(drop)
     }
 
-    /// The arrays before their bytes are read, so that a type that is not read is found at once.
-    fn empty_arrays(&self) -> Result<BTreeMap<String, NamedArray>, IoError> {
+    /// The arrays of `wanted` names before their bytes are read, so that a type that is not read is found at once.
+    fn empty_arrays(&self, wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<String, NamedArray>, IoError> {
         let tensors: BTreeMap<String, &RawInfo> = self.header.tensors().into_iter().collect();
         let mut arrays = BTreeMap::new();
-        for (name, info) in tensors {
+        for (name, info) in tensors.into_iter().filter(|(name, _)| wanted(name)) {
             let Some(element_type) = ElementType::from_dtype(info.dtype) else {
                 let found = info.dtype.to_string();
                 return Err(IoError::UnsupportedType { path: self.path.clone(), name, found });

@@ -19,7 +19,8 @@ pub struct MultiLabelEvaluation {
     pub images: usize,
     /// Each class, in the order of the outputs.
     pub classes: Vec<MultiLabelClass>,
-    /// F1 of all answers together, an answer being a class of probability [`crate::THRESHOLD`] or more; `None` where there is nothing to find.
+    /// F1 of all answers together, an answer being a class of probability [`crate::THRESHOLD`] or more; `None` where
+    /// nothing is there and nothing was answered.
     pub f1: Option<f64>,
     /// Mean binary cross-entropy in nats; `None` without images.
     pub loss: Option<f64>,

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use safetensors::Dtype;
+
 use super::metadata::EmbeddingMetadata;
 use super::tensors::{EMBEDDINGS, METADATA_KEY, NAMES};
 use crate::error::IoError;
@@ -32,6 +34,9 @@ impl EmbeddingIndex {
         let metadata = opened.entry(METADATA_KEY).ok_or_else(foreign)?;
         let metadata = serde_json::from_str(metadata).map_err(|_| foreign())?;
         let (embeddings, names) = opened.place(EMBEDDINGS).zip(opened.place(NAMES)).ok_or_else(foreign)?;
+        if (embeddings.dtype, names.dtype) != (Dtype::F32, Dtype::U8) {
+            return Err(foreign());
+        }
         let &[count, width] = embeddings.shape.as_slice() else { return Err(foreign()) };
         let mut text = vec![0; (names.end - names.start) as usize];
         let mut file = opened.into_file();

@@ -129,3 +129,17 @@ fn other_endings_and_other_files_are_refused() {
     let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/dense.safetensors");
     assert!(EmbeddingIndex::open(&weights).unwrap_err().to_string().contains("convnext embed"));
 }
+
+/// Bug: elements of every type of four bytes were taken for F32.
+#[test]
+fn elements_of_another_type_are_no_embeddings() {
+    for (expected, other) in [("\"F32\"", "\"I32\""), ("\"U8\"", "\"I8\"")] {
+        let (_folder, path) = written("safetensors", 2);
+        let mut bytes = fs::read(&path).unwrap();
+        let at = bytes.windows(expected.len()).position(|window| window == expected.as_bytes()).unwrap();
+        bytes[at..at + other.len()].copy_from_slice(other.as_bytes());
+        fs::write(&path, bytes).unwrap();
+        let error = EmbeddingIndex::open(&path).unwrap_err();
+        assert!(matches!(error, IoError::NoEmbeddings { .. }), "{other}: {error}");
+    }
+}

@@ -5,6 +5,7 @@ use std::io::{Seek, SeekFrom};
 use std::path::PathBuf;
 
 use convnext_core::{ClassNames, FcmaeConfig, FcmaeObjective, Geometry, Preprocessing};
+use safetensors::tensor::TensorView;
 use tempfile::TempDir;
 
 use super::*;
@@ -174,6 +175,21 @@ fn headers_of_ours_and_of_others_are_read_in_the_same_way() {
         read_header(&path).unwrap(),
         Header { tensors: vec![tensor], metadata: None, foreign: true, origin: None, size }
     );
+}
+
+/// Bug: a tensor that is left out refused the file when its type is one that is not read.
+#[test]
+fn types_of_what_is_left_out_do_not_matter() {
+    let intact = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/timm_v2.safetensors");
+    let bytes = fs::read(&intact).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap().tensors();
+    let mask = TensorView::new(Dtype::BOOL, vec![2], &[0, 1]).unwrap();
+    let with_mask = tensors.into_iter().chain([("neck.mask".to_owned(), mask)]);
+    let (_folder, path) = file_with(&safetensors::serialize(with_mask, None).unwrap());
+    assert_eq!(read_weights(&path).unwrap().arrays, read_weights(&intact).unwrap().arrays);
+    assert_eq!(read_header(&path).unwrap().origin.unwrap().left_out, ["neck.mask"]);
+    let message = SafetensorsFile::open(&path).unwrap().read_arrays(|_| true).unwrap_err().to_string();
+    assert!(message.contains("tensor neck.mask") && message.contains("type BOOL"), "{message}");
 }
 
 #[test]

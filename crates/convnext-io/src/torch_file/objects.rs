@@ -80,12 +80,12 @@ impl Machine<'_> {
     fn call(&mut self, callable: Value, arguments: Value) -> Result<(), Refusal> {
         let arguments = self.tuple(arguments)?;
         let made = match (callable, arguments) {
-            (
-                Value::Global(Global::Tensor),
-                &[storage, offset, size, stride]
-                | &[storage, offset, size, stride, _, _]
-                | &[storage, offset, size, stride, _, _, _],
-            ) => Node::Tensor(Box::new(RawTensor { storage, offset, size, stride })),
+            (Value::Global(Global::Tensor), &[storage, offset, size, stride, ref rest @ ..])
+                if matches!(rest.len(), 0 | 2 | 3) =>
+            {
+                let metadata = rest.get(2).copied().unwrap_or(Value::Other);
+                Node::Tensor(Box::new(RawTensor { storage, offset, size, stride, metadata }))
+            }
             (Value::Global(Global::Parameter), &[tensor, _, _] | &[tensor, _, _, _]) => {
                 self.stack.push(tensor);
                 return Ok(());
@@ -93,6 +93,7 @@ impl Machine<'_> {
             (Value::Global(Global::OfType), &[Value::Global(Global::Tensor), _, arguments, _]) => {
                 return self.call(Value::Global(Global::Tensor), arguments);
             }
+            (Value::Global(Global::Dict), &[Value::Node(argument)]) => return self.dictionary_of(argument),
             (Value::Global(Global::Dict), [] | [_]) => Node::Dict(Vec::new()),
             (Value::Global(global @ (Global::Ignored | Global::Unknown(_) | Global::OfType)), _) => {
                 Node::Object(global)
@@ -109,6 +110,43 @@ impl Machine<'_> {
         };
         self.push_node(made);
         Ok(())
+    }
+
+    /// `OrderedDict` of a list of pairs, as Python 2 saves it, or `defaultdict` of what makes its values. The list
+    /// itself becomes the dictionary: a copy each time that a file asks for one would have no bound.
+    fn dictionary_of(&mut self, argument: u32) -> Result<(), Refusal> {
+        let entries: Option<Vec<_>> = match self.nodes.get(argument as usize) {
+            Some(Node::List(items) | Node::Tuple(items)) => {
+                items.iter().map(|&item| self.pair(item)).collect()
+            }
+            // A dictionary, or the same list once more.
+            Some(Node::Dict(_)) => {
+                self.stack.push(Value::Node(argument));
+                return Ok(());
+            }
+            _ => {
+                self.push_node(Node::Dict(Vec::new()));
+                return Ok(());
+            }
+        };
+        match (entries, self.nodes.get_mut(argument as usize)) {
+            (Some(entries), Some(node)) => *node = Node::Dict(entries),
+            _ => return invalid("it makes a dictionary of what are no pairs"),
+        }
+        self.stack.push(Value::Node(argument));
+        Ok(())
+    }
+
+    /// The key and the value in a list or tuple of two.
+    fn pair(&self, value: Value) -> Option<(Value, Value)> {
+        let Value::Node(index) = value else { return None };
+        match self.nodes.get(index as usize)? {
+            Node::List(items) | Node::Tuple(items) => match *items.as_slice() {
+                [key, value] => Some((key, value)),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 
     /// `BUILD` sets attributes in Python, such as torch's `_metadata` of dictionaries. They are ignored.

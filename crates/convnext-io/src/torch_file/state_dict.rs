@@ -151,6 +151,10 @@ fn check(
     let Some(Node::Storage(storage)) = pickle.node(raw.storage) else {
         return Err("has no storage; save the file again".to_owned());
     };
+    if !is_stored_as_it_is(pickle, raw) {
+        return Err("is stored negated or conjugated; save tensor.resolve_neg().resolve_conj() in its place"
+            .to_owned());
+    }
     let RawStorage { dtype, key, count: elements } = **storage;
     let storage = pickle.text(key).filter(|key| key.len() <= MAX_KEY_LENGTH).unwrap_or_default();
     let found = size(storage).ok_or_else(|| {
@@ -181,6 +185,14 @@ fn check(
     }
     let storage = storage.to_owned();
     Ok(StateTensor { dtype, shape, storage, stored: found, offset, strides, count })
+}
+
+/// `false` for a view such as that of `Tensor.imag`, whose elements get another sign when they are read.
+fn is_stored_as_it_is(pickle: &Pickle, raw: &RawTensor) -> bool {
+    match pickle.node(raw.metadata) {
+        Some(Node::Dict(entries)) => entries.is_empty(),
+        _ => raw.metadata == Value::Other,
+    }
 }
 
 /// A short tuple of numbers that are not negative.

@@ -55,21 +55,25 @@ impl Stream {
         find: impl Fn(&Pickle, &dyn Fn(&str) -> Option<u64>) -> Result<T, IoError>,
     ) -> Result<(T, Self), IoError> {
         let mut stream = Self { path: path.to_owned(), file, storages: BTreeMap::new() };
-        let mut wanted = FIRST_BYTES;
+        let mut wanted = FIRST_BYTES.min(size);
         loop {
-            let mut bytes = Vec::new();
+            // Without a capacity the bytes would be copied as they grow, and take twice their room.
+            let mut bytes = Vec::with_capacity(wanted as usize);
             stream.file.rewind().map_err(|source| read_error(path, source))?;
             (&stream.file).take(wanted).read_to_end(&mut bytes).map_err(|source| read_error(path, source))?;
-            match Structure::read(&bytes) {
+            let refusal = match Structure::read(&bytes) {
                 Ok(structure) => {
                     structure.check(path)?;
                     stream.storages = stream.places(&structure, size)?;
                     let found = find(&structure.object, &|key| Some(stream.storages.get(key)?.bytes))?;
                     return Ok((found, stream));
                 }
+                Err(refusal) => refusal,
+            };
+            match (&refusal, more(wanted, size)) {
                 // Perhaps the rest of it has not been read yet.
-                Err(Refusal::Invalid(_)) if wanted < size.min(MAX_BYTES) => wanted *= GROWTH,
-                Err(refusal) => return Err(refusal.of_file(path)),
+                (Refusal::Invalid(_), Some(next)) => wanted = next,
+                _ => return Err(refusal.of_file(path)),
             }
         }
     }
@@ -116,6 +120,12 @@ impl Stream {
         file.read_exact(&mut count)?;
         Ok(u64::from_le_bytes(count))
     }
+}
+
+/// The number of bytes to read of a file of `size` bytes where `wanted` were too few; `None` if there are no more.
+fn more(wanted: u64, size: u64) -> Option<u64> {
+    let most = size.min(MAX_BYTES);
+    (wanted < most).then(|| (wanted * GROWTH).min(most))
 }
 
 /// The pickles at the beginning.
@@ -180,5 +190,25 @@ impl<'a> Structure<'a> {
         let Some(Node::List(keys)) = self.keys.node(self.keys.root()) else { return None };
         let key = |&key: &Value| self.keys.text(key).filter(|key| key.len() <= MAX_KEY_LENGTH);
         keys.iter().map(key).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::iter::successors;
+
+    use super::*;
+
+    /// Bug: the last step went to four times the bound.
+    #[test]
+    fn no_step_goes_beyond_the_bound_or_the_file() {
+        let steps = |size: u64| -> Vec<u64> {
+            successors(Some(FIRST_BYTES.min(size)), move |&wanted| more(wanted, size)).collect()
+        };
+        assert_eq!(steps(1000), [1000]);
+        assert_eq!(steps(FIRST_BYTES + 1), [FIRST_BYTES, FIRST_BYTES + 1]);
+        for size in [MAX_BYTES, 4 * MAX_BYTES, u64::MAX] {
+            assert_eq!(steps(size), [1 << 22, 1 << 25, 1 << 28, MAX_BYTES]);
+        }
     }
 }

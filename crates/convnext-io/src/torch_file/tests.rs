@@ -134,6 +134,16 @@ fn all_strides_and_types_are_read() {
     assert!(arrays["empty"].bytes.is_empty() && arrays["scalar"].shape.is_empty());
 }
 
+/// Bug: an `OrderedDict` made of a list of pairs, as Python 2 saves it, was read as an empty one.
+#[test]
+fn dictionaries_made_of_pairs_are_read() {
+    let path = fixture("pairs.pt");
+    let header = read_header(&path).unwrap();
+    let origin = header.origin.unwrap();
+    assert_eq!((origin.prefix.as_str(), origin.average), ("model_ema.", true));
+    assert_eq!(read_weights(&path).unwrap().arrays, expected("dense.safetensors"));
+}
+
 #[test]
 fn counters_are_read_exactly() {
     let arrays = read_all(&fixture("counters.pt")).unwrap();

@@ -56,6 +56,8 @@ pub(super) struct RawTensor {
     pub(super) offset: Value,
     pub(super) size: Value,
     pub(super) stride: Value,
+    /// What PyTorch does to the elements after it has read them; empty or [`Value::Other`] where that is nothing.
+    pub(super) metadata: Value,
 }
 
 /// Why a pickle is not read.

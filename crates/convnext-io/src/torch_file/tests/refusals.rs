@@ -32,7 +32,7 @@ fn code_is_refused_by_its_name() {
 fn what_is_no_plain_data_is_refused() {
     let nested = [b"\x80\x02".as_slice(), &[b'('; 300]].concat();
     let endless = [b"\x80\x02".as_slice(), &vec![b'N'; 2 << 20]].concat();
-    let cases: [(&[u8], &str); 17] = [
+    let cases: [(&[u8], &str); 18] = [
         (b"", "it is truncated"),
         (b"\x80\x02}", "it is truncated"),
         (b"\x80\x00.", "protocol 0"),
@@ -44,6 +44,7 @@ fn what_is_no_plain_data_is_refused() {
         (b"\x80\x02h\x05.", "recalls value 5"),
         (b"\x80\x02ccollections\nOrderedDict\nK\x01R.", "needs a tuple"),
         (b"\x80\x02ccollections\nOrderedDict\nK\x01K\x02\x86R.", "2 arguments make no Dict"),
+        (b"\x80\x02ccollections\nOrderedDict\n]K\x01a\x85R.", "a dictionary of what are no pairs"),
         (b"\x80\x02ctorch\nFloatStorage\n)R.", "make no Storage"),
         (b"\x80\x02K\x01)R.", "calls something that is no name"),
         (b"\x80\x02K\x01\x85Q.", "refers to something that is no storage"),
@@ -100,6 +101,21 @@ fn tensors_must_lie_in_their_storage() {
         &archive(&tensor_pickle(6, 0, &[1], &[1]), &[]),
         &["tensor model.a", "data/0, which is missing"],
     );
+}
+
+/// Bug: the imaginary part of a conjugated tensor, which PyTorch saves with a note that it is negated, was read with
+/// the wrong sign.
+#[test]
+fn negated_and_conjugated_tensors_are_refused() {
+    check_path_refused(&fixture("negated.pt"), &["tensor model.a", "negated", "resolve_neg()"]);
+    let plain = tensor_pickle(6, 0, &[6], &[1]);
+    let (start, end) = plain.split_at(plain.len() - b"tRss.".len());
+    let with = |metadata: &[u8]| archive(&[start, metadata, end].concat(), &[("0", &[0; 24])]);
+    for nothing in ["}", "N"] {
+        let (_folder, path) = file_with(&with(nothing.as_bytes()));
+        assert_eq!(open(&path).unwrap().tensors()[0].shape, [6]);
+    }
+    check_refused(&with(b"}X\x04\0\0\0conj\x88s"), &["tensor model.a", "conjugated", "resolve_conj()"]);
 }
 
 #[test]
