@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::block_parameter_rules::LAYER_SCALE_INIT;
 use crate::error::ConfigError;
-use crate::limits::{MAX_BLOCKS, MAX_CHANNELS, MAX_CLASSES, STAGES};
+use crate::limits::{
+    CHANNELS_RANGE, CLASSES_RANGE, MAX_BLOCKS, MAX_CHANNELS, MAX_CLASSES, STAGE_BLOCKS_RANGE,
+    STAGE_CHANNELS_RANGE, STAGES,
+};
 use crate::response_norm::ResponseNorm;
 use crate::stored_model::{StoredModel, StoredScale, norm_of, stored_norm};
 use crate::tagged::Kind;
@@ -37,7 +40,7 @@ impl Family {
 /// GRN and LayerScale are independent: V1 has only LayerScale, V2 only GRN, and a V2 with LayerScale, or with another
 /// normalisation in the place of GRN, is an ablation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(from = "StoredModel", into = "StoredModel")]
+#[serde(try_from = "StoredModel", into = "StoredModel")]
 pub struct ModelConfig {
     /// Name of the row of [`crate::MODELS`] that this configuration started from.
     pub name: String,
@@ -62,18 +65,20 @@ impl Kind for ModelConfig {
     const PLACE: &'static str = "backbone";
 }
 
-impl From<StoredModel> for ModelConfig {
-    fn from(stored: StoredModel) -> Self {
-        Self {
+impl TryFrom<StoredModel> for ModelConfig {
+    type Error = ConfigError;
+
+    fn try_from(stored: StoredModel) -> Result<Self, ConfigError> {
+        Ok(Self {
             name: stored.name,
             depths: stored.depths,
             widths: stored.widths,
-            response_norm: norm_of(stored.grn, stored.response_norm),
-            layer_scale: stored.layer_scale.initial(stored.layer_scale_init),
+            response_norm: norm_of(stored.grn, stored.response_norm)?,
+            layer_scale: stored.layer_scale.initial(stored.layer_scale_init)?,
             classes: stored.classes,
             input_channels: stored.input_channels,
             stem_stride: stored.stem_stride,
-        }
+        })
     }
 }
 
@@ -160,13 +165,13 @@ impl ModelConfig {
             if ok { Ok(()) } else { Err(ConfigError::OutOfRange { what, found, expected }) }
         };
         let blocks_fit = self.depths.iter().all(|depth| (1..=MAX_BLOCKS).contains(depth));
-        check(blocks_fit, "depths", format!("{:?}", self.depths), "from 1 to 1000 in each stage")?;
+        check(blocks_fit, "depths", format!("{:?}", self.depths), STAGE_BLOCKS_RANGE)?;
         let channels_fit = |channels: &usize| (1..=MAX_CHANNELS).contains(channels);
         let widths_fit = self.widths.iter().all(channels_fit);
-        check(widths_fit, "widths", format!("{:?}", self.widths), "from 1 to 65536 in each stage")?;
+        check(widths_fit, "widths", format!("{:?}", self.widths), STAGE_CHANNELS_RANGE)?;
         let inputs = self.input_channels;
-        check(channels_fit(&inputs), "input channels", inputs.to_string(), "from 1 to 65536")?;
-        check(self.classes <= MAX_CLASSES, "classes", self.classes.to_string(), "at most 10000000")?;
+        check(channels_fit(&inputs), "input channels", inputs.to_string(), CHANNELS_RANGE)?;
+        check(self.classes <= MAX_CLASSES, "classes", self.classes.to_string(), CLASSES_RANGE)?;
         check(
             [1, 2, 4].contains(&self.stem_stride),
             "stem stride",

@@ -8,10 +8,11 @@ use crate::decoder_cost::{decoder_macs, decoder_norms};
 use crate::error::ConfigError;
 use crate::fcmae_config::FcmaeConfig;
 use crate::image_size::ImageSize;
+use crate::large_counts::{product, sum};
 use crate::limits::STAGES;
 use crate::mask::{PatchGrid, usable_kept_count};
 
-/// Parameters, multiply-adds and FLOPs of one image.
+/// Parameters, multiply-adds and FLOPs of one image. A count beyond 64 bits is [`u64::MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Cost {
     /// Trainable values, head included.
@@ -27,15 +28,21 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// The cost of a model on an image of `height` x `width` pixels.
+    /// The cost of a model on an image of `height` x `width` pixels. Without classes it is that of the backbone alone,
+    /// which has neither a head nor the norm in front of it.
     ///
     /// # Errors
     /// [`ConfigError::ImageTooSmall`] when the last stage would have no site, and
     /// [`ConfigError::OutOfRange`] when the configuration itself is not sound.
     pub fn of(config: &ModelConfig, height: usize, width: usize) -> Result<Self, ConfigError> {
         let [macs, normalised] = counts(config, height, width)?;
-        Ok(Self { parameters: parameters(config), macs, flops: macs + 5 * normalised })
+        Ok(Self { parameters: parameters(config), macs, flops: flops(macs, normalised) })
     }
+}
+
+/// FLOPs as the paper counts them, from multiply-adds and the values that LayerNorms put out.
+pub(crate) fn flops(macs: u64, normalised: u64) -> u64 {
+    sum([macs, product([5, normalised])])
 }
 
 /// Multiply-adds, and values that LayerNorms put out.
@@ -46,22 +53,22 @@ fn counts(config: &ModelConfig, height: usize, width: usize) -> Result<[u64; 2],
     let classes = config.classes as u64;
     let stem_inputs = (config.input_channels * config.stem_stride * config.stem_stride) as u64;
 
-    let mut macs = sites[0] * stem_inputs * widths[0];
-    let mut normalised = sites[0] * widths[0];
+    let mut macs = vec![product([sites[0], stem_inputs, widths[0]])];
+    let mut normalised = vec![product([sites[0], widths[0]])];
     for stage in 1..STAGES {
-        macs += sites[stage] * 4 * widths[stage - 1] * widths[stage];
-        normalised += sites[stage - 1] * widths[stage - 1];
+        macs.push(product([sites[stage], 4, widths[stage - 1], widths[stage]]));
+        normalised.push(product([sites[stage - 1], widths[stage - 1]]));
     }
     for stage in 0..STAGES {
         let block = BlockLayout::of_stage(config, stage);
-        macs += depths[stage] * sites[stage] * block.macs_per_site();
-        normalised += depths[stage] * sites[stage] * block.norm_outputs_per_site();
+        macs.push(product([depths[stage], sites[stage], block.macs_per_site()]));
+        normalised.push(product([depths[stage], sites[stage], block.norm_outputs_per_site()]));
     }
     if classes > 0 {
-        macs += widths[STAGES - 1] * classes;
-        normalised += widths[STAGES - 1];
+        macs.push(widths[STAGES - 1] * classes);
+        normalised.push(widths[STAGES - 1]);
     }
-    Ok([macs, normalised])
+    Ok([sum(macs), sum(normalised)])
 }
 
 /// Multiply-adds of FCMAE's encoder and of its decoder on an image, of whose patches the fraction
@@ -93,12 +100,16 @@ pub(crate) fn pretraining_norms(
     let (patches, kept) = (grid.patches() as u64, usable_kept_count(grid.patches(), mask_ratio)? as u64);
     let [_, encoder] = counts(&ModelConfig { classes: 0, ..config.encoder.clone() }, height, width)?;
     let encoder = of_computed_sites(config, encoder, [patches, kept]);
-    Ok(encoder + patches * decoder_norms(&config.decoder))
+    Ok(sum([encoder, product([patches, decoder_norms(&config.decoder)])]))
 }
 
 /// Of a count over all sites of an image what an encoder has where it computes.
 fn of_computed_sites(config: &FcmaeConfig, count: u64, [patches, kept]: [u64; 2]) -> u64 {
-    if config.encoder_kind.computes_everywhere() { count } else { count * kept / patches }
+    if config.encoder_kind.computes_everywhere() {
+        return count;
+    }
+    // At most the count itself; the product on the way to it may be larger.
+    (u128::from(count) * u128::from(kept) / u128::from(patches)) as u64
 }
 
 /// Trainable values of a model, from its shapes.
@@ -119,11 +130,16 @@ fn parameters(config: &ModelConfig) -> u64 {
 mod tests {
     use super::*;
     use crate::config::Family;
+    use crate::decoder_config::DecoderConfig;
     use crate::fcmae_config::{EncoderKind, FcmaeObjective};
     use crate::fcmae_task::FcmaeTask;
+    use crate::image_size::MAX_IMAGE_SIDE;
+    use crate::limits::{MAX_BLOCKS, MAX_CHANNELS, MAX_CLASSES};
+    use crate::mask_rcnn::MaskRcnnConfig;
     use crate::response_norm::ResponseNorm;
     use crate::sizes::{MODELS, find_model};
     use crate::task_metadata::TaskMetadata;
+    use crate::upernet::UperNetConfig;
 
     #[test]
     fn parameters_are_those_of_the_table() {
@@ -191,6 +207,26 @@ mod tests {
                 [547_332_480 - 320_000, decoder]
             );
         }
+    }
+
+    /// Each value is the largest that is allowed: the products need more than 64 bits.
+    #[test]
+    fn counts_do_not_wrap() {
+        let (depths, widths) = ([MAX_BLOCKS; STAGES], [MAX_CHANNELS; STAGES]);
+        let size = ImageSize::square(MAX_IMAGE_SIDE);
+        let atto = find_model("atto").unwrap().config();
+        let (input_channels, classes) = (MAX_CHANNELS, MAX_CLASSES);
+        let model = ModelConfig { depths, widths, input_channels, stem_stride: 1, classes, ..atto };
+        let largest = |cost: Cost| assert_eq!([cost.macs, cost.flops], [u64::MAX; 2], "{cost:?}");
+        largest(Cost::of(&model, size.height, size.width).unwrap());
+        largest(MaskRcnnConfig::PAPER.cost(&model, size).unwrap());
+        let wide = UperNetConfig { head_width: MAX_CHANNELS, auxiliary_width: Some(MAX_CHANNELS) };
+        largest(wide.cost(&model, size).unwrap());
+        let mut config = FcmaeConfig::new(model);
+        config.decoder = DecoderConfig { depth: MAX_BLOCKS, width: MAX_CHANNELS, ..config.decoder };
+        let [encoder, decoder] = pretraining_macs(&config, 0.5, size).unwrap();
+        assert!(encoder > u64::MAX / 3 && decoder == u64::MAX, "{encoder}, {decoder}");
+        largest(FcmaeTask::new(&config, FcmaeObjective::default()).cost(&config.encoder, size).unwrap());
     }
 
     #[test]

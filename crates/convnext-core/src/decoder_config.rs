@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{ModelConfig, check_layer_scale};
 use crate::error::ConfigError;
-use crate::limits::{MAX_BLOCKS, MAX_CHANNELS};
+use crate::limits::{BLOCKS_RANGE, CHANNELS_RANGE, MAX_BLOCKS, MAX_CHANNELS};
 use crate::response_norm::ResponseNorm;
 use crate::stored_model::{StoredDecoder, StoredDecoderKind, StoredScale, norm_of, stored_norm};
 
@@ -109,10 +109,10 @@ impl DecoderConfig {
             Err(ConfigError::OutOfRange { what, found: found.to_string(), expected })
         };
         if !(1..=MAX_BLOCKS).contains(&depth) {
-            return out_of_range("decoder depth", depth, "from 1 to 1000");
+            return out_of_range("decoder depth", depth, BLOCKS_RANGE);
         }
         if !(1..=MAX_CHANNELS).contains(&width) {
-            return out_of_range("decoder width", width, "from 1 to 65536");
+            return out_of_range("decoder width", width, CHANNELS_RANGE);
         }
         match kind {
             DecoderKind::ConvNext => check_layer_scale(self.layer_scale),
@@ -172,22 +172,28 @@ fn usual_width(encoder: &ModelConfig) -> usize {
 }
 
 impl TryFrom<StoredDecoder> for DecoderConfig {
-    type Error = &'static str;
+    type Error = ConfigError;
 
-    fn try_from(stored: StoredDecoder) -> Result<Self, &'static str> {
+    fn try_from(stored: StoredDecoder) -> Result<Self, ConfigError> {
         let kind = match (stored.kind, stored.heads) {
             (StoredDecoderKind::ConvNext, None) => DecoderKind::ConvNext,
             (StoredDecoderKind::UNet, None) => DecoderKind::UNet,
             (StoredDecoderKind::UNetNoSkip, None) => DecoderKind::UNetNoSkip,
             (StoredDecoderKind::Transformer, Some(heads)) => DecoderKind::Transformer { heads },
-            _ => return Err("a transformer decoder needs `heads`, and no other has them"),
+            (_, heads) => {
+                return Err(ConfigError::OutOfRange {
+                    what: "decoder heads",
+                    found: heads.map_or_else(|| "left out".to_owned(), |heads| heads.to_string()),
+                    expected: "given for a transformer, and left out for any other decoder",
+                });
+            }
         };
         Ok(Self {
             kind,
             depth: stored.depth,
             width: stored.width,
-            response_norm: norm_of(stored.grn, stored.response_norm),
-            layer_scale: StoredScale::Switch(stored.layer_scale).initial(stored.layer_scale_init),
+            response_norm: norm_of(stored.grn, stored.response_norm)?,
+            layer_scale: StoredScale::Switch(stored.layer_scale).initial(stored.layer_scale_init)?,
         })
     }
 }

@@ -3,6 +3,7 @@
 use crate::block_layout::BlockLayout;
 use crate::decoder_config::{DecoderConfig, DecoderKind};
 use crate::fcmae_config::FcmaeConfig;
+use crate::large_counts::{product, sum};
 use crate::unet_layout::UNetLayout;
 
 /// Multiply-adds of a decoder for one image of so many patches, of which so many are kept. Its first layer runs where the
@@ -11,21 +12,22 @@ pub(crate) fn decoder_macs(config: &FcmaeConfig, patches: u64, kept: u64) -> u64
     let DecoderConfig { kind, depth, width, .. } = config.decoder;
     let (depth, width) = (depth as u64, width as u64);
     let seen = if config.encoder_kind.fills_removed_patches() { patches } else { kept };
-    let project = seen * config.encoder.last_width() as u64 * width;
-    let predict = (patches - kept) * width * config.values_per_patch() as u64;
+    let project = product([seen, config.encoder.last_width() as u64, width]);
+    let predict = |width: u64| product([patches - kept, width, config.values_per_patch() as u64]);
     match kind {
         DecoderKind::ConvNext => {
-            project + depth * patches * BlockLayout::of_decoder(&config.decoder).macs_per_site() + predict
+            let block = BlockLayout::of_decoder(&config.decoder).macs_per_site();
+            sum([project, product([depth, patches, block]), predict(width)])
         }
         DecoderKind::UNet | DecoderKind::UNetNoSkip => {
             let layout = UNetLayout::of(config);
-            let predict = (patches - kept) * layout.last_width() as u64 * config.values_per_patch() as u64;
-            project + unet_macs(&layout, patches, seen) + predict
+            sum([project, unet_macs(&layout, patches, seen), predict(layout.last_width() as u64)])
         }
         // Linear layers: query, key and value, 3 D^2, what follows them, D^2, and the MLP, 8 D^2. Attention: the products of
         // queries and keys, and the weighted sums of values.
         DecoderKind::Transformer { .. } => {
-            project + depth * patches * (12 * width * width + 2 * patches * width) + predict
+            let block = sum([product([12, width, width]), product([2, patches, width])]);
+            sum([project, product([depth, patches, block]), predict(width)])
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::config::ModelConfig;
 use crate::cost::Cost;
 use crate::error::ConfigError;
 use crate::image_size::ImageSize;
+use crate::large_counts::sum;
 use crate::mask_rcnn::{
     BOX_DELTAS, MASK_CONVOLUTIONS, MASK_MAP_SIDE, MaskRcnnConfig, PLACE_ANCHORS, PYRAMID_LEVELS,
 };
@@ -41,12 +42,12 @@ impl MaskRcnnConfig {
             self.box_operations(classes),
         ];
         parts.extend(self.masks.then(|| self.mask_operations(classes)));
-        let macs: u64 = parts.iter().map(|part| part.macs).sum();
-        let rest: u64 = parts.iter().map(|part| part.rest).sum();
+        let macs = sum(parts.iter().map(|part| part.macs));
+        let rest = sum(parts.iter().map(|part| part.rest));
         Ok(Cost {
             parameters: trunk.cost.parameters + parameters,
-            macs: trunk.cost.macs + macs,
-            flops: trunk.cost.flops + macs + rest,
+            macs: sum([trunk.cost.macs, macs]),
+            flops: sum([trunk.cost.flops, macs, rest]),
         })
     }
 

@@ -126,6 +126,17 @@ pub enum ConfigError {
         /// The reason.
         why: String,
     },
+    /// The metadata of weights does not say once what they are.
+    #[error("`backbone` and `task` are needed, and nothing else that says what the weights are")]
+    OtherLayout,
+    /// Two settings of stored weights say different things.
+    #[error("`{first}` and `{second}` contradict each other; correct the wrong one")]
+    Contradiction {
+        /// One setting with its value, as in files.
+        first: String,
+        /// The other one with its value, as in files.
+        second: String,
+    },
     /// Class names do not fit the classes.
     #[error("class names do not fit: {why}")]
     ClassNames {

@@ -3,13 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use crate::config::ModelConfig;
-use crate::cost::Cost;
-use crate::cost::{pretraining_macs, pretraining_norms};
+use crate::cost::{Cost, flops, pretraining_macs, pretraining_norms};
 use crate::decoder_config::DecoderConfig;
 use crate::decoder_tensors::decoder_tensors;
 use crate::error::ConfigError;
 use crate::fcmae_config::{EncoderKind, FcmaeConfig, FcmaeObjective};
 use crate::image_size::ImageSize;
+use crate::large_counts::sum;
 use crate::mask::PatchGrid;
 use crate::preprocessing::Preprocessing;
 use crate::tagged::Kind;
@@ -85,9 +85,9 @@ impl TaskMetadata for FcmaeTask {
     /// Of a step's forward pass at the mask ratio of the training.
     fn cost(&self, backbone: &ModelConfig, size: ImageSize) -> Result<Cost, ConfigError> {
         let config = self.config(backbone);
-        let macs = pretraining_macs(&config, self.mask_ratio, size)?.iter().sum();
+        let macs = sum(pretraining_macs(&config, self.mask_ratio, size)?);
         let norms = pretraining_norms(&config, self.mask_ratio, size)?;
-        Ok(Cost { parameters: trained_values(self.tensors(backbone)), macs, flops: macs + 5 * norms })
+        Ok(Cost { parameters: trained_values(self.tensors(backbone)), macs, flops: flops(macs, norms) })
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::error::ConfigError;
-use crate::image_size::{ImageSize, MAX_IMAGE_SIDE};
+use crate::image_size::{ImageSize, MAX_IMAGE_SIDE, SIDE_RANGE};
 
 /// Resizing and cropping of an image of any size to the input of a model, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -99,7 +99,7 @@ impl Geometry {
     /// [`ConfigError::OutOfRange`] with the first value that does not fit.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let check = |what: &'static str, side: usize| {
-            let (found, expected) = (side.to_string(), "from 1 to 16384");
+            let (found, expected) = (side.to_string(), SIDE_RANGE);
             let fits = (1..=MAX_IMAGE_SIDE).contains(&side);
             if fits { Ok(()) } else { Err(ConfigError::OutOfRange { what, found, expected }) }
         };

@@ -11,6 +11,12 @@ use crate::error::ConfigError;
 /// Maximum height and width of the input of a model, in pixels.
 pub const MAX_IMAGE_SIDE: usize = 16_384;
 
+/// The range of a side in words.
+pub(crate) const SIDE_RANGE: &str = "from 1 to 16384";
+
+/// What a size is in text, in words.
+const SIZE_IN_TEXT: &str = "a whole number from 1 to 16384, or HEIGHTxWIDTH such as 224x320";
+
 /// Height and width of an image in pixels.
 ///
 /// In text it is `224` for a square and `224x320` otherwise, height first; in files a number for a square and
@@ -63,7 +69,7 @@ impl ImageSize {
         if [self.height, self.width].iter().all(|side| (1..=MAX_IMAGE_SIDE).contains(side)) {
             return Ok(());
         }
-        let (found, expected) = (self.to_string(), "from 1 to 16384");
+        let (found, expected) = (self.to_string(), SIDE_RANGE);
         Err(ConfigError::OutOfRange { what: "image size", found, expected })
     }
 }
@@ -98,7 +104,7 @@ impl FromStr for ImageSize {
             text.parse().map_err(|_| ConfigError::OutOfRange {
                 what: "image size",
                 found: format!("'{text}'"),
-                expected: "a whole number from 1 to 16384, or HEIGHTxWIDTH such as 224x320",
+                expected: SIZE_IN_TEXT,
             })
         };
         let size = Self { height: side(height)?, width: side(width)? };
@@ -171,6 +177,12 @@ mod tests {
             (WIDE.with_unit(), ImageSize::square(9).with_unit()),
             ("224 x 320 px".into(), "9 px".into())
         );
+    }
+
+    #[test]
+    fn the_range_in_words_is_that_of_sides() {
+        assert_eq!(SIDE_RANGE, format!("from 1 to {MAX_IMAGE_SIDE}"));
+        assert_eq!(SIZE_IN_TEXT, format!("a whole number {SIDE_RANGE}, or HEIGHTxWIDTH such as {WIDE}"));
     }
 
     #[test]

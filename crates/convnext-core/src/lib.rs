@@ -36,6 +36,7 @@ mod geometry;
 mod image_size;
 mod imagenet;
 mod interpolation;
+mod large_counts;
 mod limits;
 mod mask;
 mod mask_rcnn;

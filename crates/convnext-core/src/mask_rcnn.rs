@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::ModelConfig;
 use crate::detector_rules::DetectorRules;
 use crate::error::ConfigError;
-use crate::limits::{MAX_CHANNELS, STAGES};
+use crate::limits::{CHANNELS_RANGE, MAX_CHANNELS, STAGES};
 use crate::tensors::TensorShape;
 
 /// Levels of the feature pyramid, P2 to P6: one for each stage, and the last one subsampled.
@@ -85,7 +85,7 @@ impl MaskRcnnConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         for (what, found) in [("head width", self.head_width), ("box width", self.box_width)] {
             if !(1..=MAX_CHANNELS).contains(&found) {
-                let (found, expected) = (found.to_string(), "from 1 to 65536");
+                let (found, expected) = (found.to_string(), CHANNELS_RANGE);
                 return Err(ConfigError::OutOfRange { what, found, expected });
             }
         }

@@ -41,9 +41,9 @@ pub struct WeightMetadata {
 }
 
 impl TryFrom<StoredMetadata> for WeightMetadata {
-    type Error = &'static str;
+    type Error = ConfigError;
 
-    fn try_from(stored: StoredMetadata) -> Result<Self, Self::Error> {
+    fn try_from(stored: StoredMetadata) -> Result<Self, ConfigError> {
         let (backbone, task, preprocessing, recipe) = stored.into_parts()?;
         Ok(Self { backbone, task, preprocessing, recipe })
     }

@@ -10,6 +10,7 @@ use crate::config::ModelConfig;
 use crate::cost::Cost;
 use crate::error::ConfigError;
 use crate::image_size::ImageSize;
+use crate::large_counts::sum;
 use crate::limits::STAGES;
 
 /// The backbone's share of a network's cost.
@@ -36,7 +37,7 @@ impl BackboneCost {
             (rows * columns * backbone.widths[stage] * (1 + backbone.depths[stage])) as u64
         };
         let biases: u64 = (0..STAGES).map(biases).sum();
-        Ok(Self { cost: Cost { flops: cost.macs + biases, ..cost }, sizes })
+        Ok(Self { cost: Cost { flops: sum([cost.macs, biases]), ..cost }, sizes })
     }
 
     /// Number of sites of each stage.

@@ -4,6 +4,7 @@ use crate::config::ModelConfig;
 use crate::cost::Cost;
 use crate::error::ConfigError;
 use crate::image_size::ImageSize;
+use crate::large_counts::{product, sum};
 use crate::limits::STAGES;
 use crate::mmcv_cost::BackboneCost;
 use crate::tensors::trained_values;
@@ -24,8 +25,8 @@ impl UperNetConfig {
         let [macs, rest] = self.head_operations(backbone, trunk.sites());
         Ok(Cost {
             parameters: trunk.cost.parameters + self.parameters(backbone),
-            macs: trunk.cost.macs + macs,
-            flops: trunk.cost.flops + macs + rest,
+            macs: sum([trunk.cost.macs, macs]),
+            flops: sum([trunk.cost.flops, macs, rest]),
         })
     }
 
@@ -61,8 +62,8 @@ impl UperNetConfig {
         }
         layers.push([9 * STAGES as u64 * width, finest]);
         let classes = backbone.classes as u64;
-        let macs = layers.iter().map(|[inputs, positions]| inputs * width * positions).sum::<u64>()
-            + width * classes * finest;
+        let of_layers = layers.iter().map(|&[inputs, positions]| product([inputs, width, positions]));
+        let macs = sum(of_layers.chain([product([width, classes, finest])]));
         let outputs = layers.iter().map(|[_, positions]| width * positions).sum::<u64>();
         [macs, NORM_AND_RELU * outputs + classes * finest + pools * last * coarsest]
     }

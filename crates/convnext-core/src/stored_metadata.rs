@@ -1,11 +1,13 @@
 //! Serialised form of the metadata of weights, that of earlier versions included.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::class_names::ClassNames;
 use crate::classification_task::ClassificationTask;
 use crate::config::ModelConfig;
 use crate::decoder_config::DecoderConfig;
+use crate::error::ConfigError;
 use crate::fcmae_config::{EncoderKind, FcmaeConfig, FcmaeObjective};
 use crate::fcmae_task::FcmaeTask;
 use crate::preprocessing::Preprocessing;
@@ -49,11 +51,15 @@ impl StoredMetadata {
     /// Backbone, task, preprocessing and recipe, whatever the layout.
     ///
     /// # Errors
-    /// A sentence when the parts are those of no layout.
-    pub(crate) fn into_parts(self) -> Result<(Tagged, Tagged, Preprocessing, String), &'static str> {
+    /// [`ConfigError::OtherLayout`] when the parts are those of no layout, [`ConfigError::ClassNames`] for names beside
+    /// a task that has others or none.
+    pub(crate) fn into_parts(self) -> Result<(Tagged, Tagged, Preprocessing, String), ConfigError> {
         let Self { backbone, task, kind, model, fcmae, classes, preprocessing, recipe } = self;
         let (backbone, task) = match (backbone, task, kind, model, fcmae) {
-            (Some(backbone), Some(task), None, None, None) => (backbone, task),
+            (Some(backbone), Some(task), None, None, None) => {
+                check_names_beside(&task, classes)?;
+                (backbone, task)
+            }
             (None, None, Some(FirstKind::Classifier), Some(model), None) => {
                 (Tagged::new(&model), Tagged::new(&ClassificationTask { classes }))
             }
@@ -61,16 +67,23 @@ impl StoredMetadata {
                 let StoredFcmae { encoder, encoder_kind, decoder, mask_ratio, normalize_target } = fcmae;
                 let config = FcmaeConfig { encoder, encoder_kind, decoder };
                 let task = FcmaeTask::new(&config, FcmaeObjective { mask_ratio, normalize_target });
-                (Tagged::new(&config.encoder), Tagged::new(&task))
+                let task = Tagged::new(&task);
+                check_names_beside(&task, classes)?;
+                (Tagged::new(&config.encoder), task)
             }
-            _ => {
-                return Err(
-                    "`backbone` and `task` are needed, and nothing else that says what the weights are",
-                );
-            }
+            _ => return Err(ConfigError::OtherLayout),
         };
         Ok((backbone, task, preprocessing, recipe))
     }
+}
+
+/// Checks that class names beside a task, if there are any, are those within it: no others are read.
+fn check_names_beside(task: &Tagged, classes: ClassNames) -> Result<(), ConfigError> {
+    if classes.is_empty() || task.field("classes") == Some(&Value::from(classes.0)) {
+        return Ok(());
+    }
+    let why = format!("`classes` beside the task '{}' are not those within it; leave them out", task.kind());
+    Err(ConfigError::ClassNames { why })
 }
 
 #[cfg(test)]
@@ -79,6 +92,7 @@ mod tests {
     use crate::fcmae_config::FcmaeObjective;
     use crate::fcmae_task::FcmaeTask;
     use crate::metadata::WeightMetadata;
+    use crate::preprocessing::Preprocessing;
     use crate::sizes::find_model;
     use crate::tagged::Tagged;
 
@@ -133,6 +147,29 @@ mod tests {
         read["task"] = serde_json::to_value(Tagged::new(&ClassificationTask::default())).unwrap();
         let message = serde_json::from_value::<WeightMetadata>(read).unwrap_err().to_string();
         assert!(message.contains("`backbone` and `task` are needed"), "{message}");
+    }
+
+    #[test]
+    fn class_names_beside_a_task_are_not_lost() {
+        let model = find_model("micro").unwrap().config();
+        let read = |within: &str, beside: &str| {
+            let task = ClassificationTask { classes: serde_json::from_str(within).unwrap() };
+            let preprocessing = Preprocessing::for_size(32, 3);
+            let mut text = serde_json::to_value(WeightMetadata::new(&model, &task, preprocessing)).unwrap();
+            text["classes"] = serde_json::from_str(beside).unwrap();
+            serde_json::from_value::<WeightMetadata>(text).map_err(|error| error.to_string())
+        };
+        let names = r#"["cat","dog"]"#;
+        for beside in [names, "[]"] {
+            assert_eq!(read(names, beside).unwrap().class_names().0, ["cat", "dog"], "{beside}");
+        }
+        for (within, beside) in [("[]", names), (names, r#"["dog","cat"]"#)] {
+            let message = read(within, beside).unwrap_err();
+            assert!(message.contains("`classes` beside the task 'classification'"), "{message}");
+        }
+        let autoencoder = OLD.replace(r#""classes":[]"#, r#""classes":["cat"]"#);
+        let message = serde_json::from_str::<WeightMetadata>(&autoencoder).unwrap_err().to_string();
+        assert!(message.contains("`classes` beside the task 'fcmae'"), "{message}");
     }
 
     #[test]

@@ -44,6 +44,11 @@ impl Tagged {
         self.kind == T::KIND
     }
 
+    /// A field of the value, as in files; `None` where it has none of this name.
+    pub(crate) fn field(&self, name: &str) -> Option<&Value> {
+        self.fields.get(name)
+    }
+
     /// The value.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::ModelConfig;
 use crate::error::ConfigError;
-use crate::limits::{MAX_CHANNELS, STAGES};
+use crate::limits::{CHANNELS_RANGE, MAX_CHANNELS, STAGES};
 use crate::tensors::{TensorShape, conv_norm_tensors};
 
 /// Cells along each side of the maps of the pyramid pooling module.
@@ -42,7 +42,7 @@ impl UperNetConfig {
         let check = |what, found: usize| match (1..=MAX_CHANNELS).contains(&found) {
             true => Ok(()),
             false => {
-                Err(ConfigError::OutOfRange { what, found: found.to_string(), expected: "from 1 to 65536" })
+                Err(ConfigError::OutOfRange { what, found: found.to_string(), expected: CHANNELS_RANGE })
             }
         };
         check("head width", self.head_width)?;

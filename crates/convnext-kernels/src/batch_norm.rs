@@ -5,7 +5,7 @@
 //!
 //! Notation: R rows, C channels.
 
-use pulp::{Simd, WithSimd};
+use pulp::{Arch, Simd, WithSimd};
 
 use crate::buffer::Buffer;
 use crate::isa::isa;
@@ -45,13 +45,17 @@ pub struct BatchNormLayer<'a> {
 /// # Panics
 /// When the sizes do not fit each other.
 pub fn batch_norm_forward(rows: &[f32], layer: &BatchNormLayer<'_>) -> (Buffer, BatchStatistics) {
+    forward_on(isa(), rows, layer)
+}
+
+fn forward_on(arch: Arch, rows: &[f32], layer: &BatchNormLayer<'_>) -> (Buffer, BatchStatistics) {
     let channels = check(rows, layer);
-    let statistics = statistics(rows, channels);
+    let statistics = statistics(arch, rows, channels);
     let norm = Norm::new(layer, &statistics);
     let mut out = Buffer::take(rows.len());
     let values = block_values(channels);
     parallel::for_each(out.chunks_mut(values).zip(rows.chunks(values)), |(out, rows)| {
-        timed(Kernel::BatchNorm, || isa().dispatch(Normalize { rows, norm: &norm, out }));
+        timed(Kernel::BatchNorm, || arch.dispatch(Normalize { rows, norm: &norm, out }));
     });
     (out, statistics)
 }
@@ -66,13 +70,22 @@ pub fn batch_norm_backward(
     statistics: &BatchStatistics,
     dout: &[f32],
 ) -> (Buffer, [Vec<f32>; 2]) {
+    backward_on(isa(), (rows, dout), layer, statistics)
+}
+
+fn backward_on(
+    arch: Arch,
+    (rows, dout): (&[f32], &[f32]),
+    layer: &BatchNormLayer<'_>,
+    statistics: &BatchStatistics,
+) -> (Buffer, [Vec<f32>; 2]) {
     let (channels, values) = (check(rows, layer), block_values(layer.weight.len()));
     assert_eq!(dout.len(), rows.len(), "there is an output gradient for each row");
     let norm = Norm::new(layer, statistics);
     let partial = parallel::map(rows.chunks(values).zip(dout.chunks(values)), |(rows, dout)| {
         let [mut dweight, mut dbias] = [(); 2].map(|()| vec![0.0; channels]);
         let work = SumGradients { rows, norm: &norm, dout, dweight: &mut dweight, dbias: &mut dbias };
-        timed(Kernel::BatchNormGradient, || isa().dispatch(work));
+        timed(Kernel::BatchNormGradient, || arch.dispatch(work));
         [dweight, dbias]
     });
     let sums = [0, 1].map(|which| {
@@ -85,7 +98,7 @@ pub fn batch_norm_backward(
     let blocks = rows.chunks(values).zip(dout.chunks(values)).zip(drows.chunks_mut(values));
     parallel::for_each(blocks, |((rows, dout), drows)| {
         let work = RowGradients { rows, norm: &norm, dout, means: [&means[0], &means[1]], drows };
-        timed(Kernel::BatchNormGradient, || isa().dispatch(work));
+        timed(Kernel::BatchNormGradient, || arch.dispatch(work));
     });
     (drows, sums.map(|sums| sums.into_iter().map(|sum| sum as f32).collect()))
 }
@@ -105,12 +118,12 @@ fn block_values(channels: usize) -> usize {
 }
 
 /// Mean and variance over all rows: those of row blocks, merged in order (Chan et al. 1979).
-fn statistics(rows: &[f32], channels: usize) -> BatchStatistics {
+fn statistics(arch: Arch, rows: &[f32], channels: usize) -> BatchStatistics {
     let blocks = rows.chunks(block_values(channels));
     let partial = parallel::map(blocks.clone(), |rows| {
         let [mut mean, mut squares] = [(); 2].map(|()| vec![0.0; channels]);
         let work = BlockStatistics { rows, mean: &mut mean, squares: &mut squares };
-        timed(Kernel::BatchNorm, || isa().dispatch(work));
+        timed(Kernel::BatchNorm, || arch.dispatch(work));
         [mean, squares]
     });
     let [mut mean, mut squares] = [(); 2].map(|()| vec![0.0_f64; channels]);

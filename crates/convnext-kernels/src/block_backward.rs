@@ -60,7 +60,7 @@ pub struct BlockGradients {
 /// forward is recomputed, with the same bits.
 ///
 /// # Panics
-/// When sizes do not fit each other.
+/// When sizes do not fit each other, or activations were saved in f32 for a backward in bf16.
 pub fn block_backward(
     input: &BlockInput<'_>,
     precision: Precision,
@@ -135,6 +135,8 @@ fn branch_backward<E: Element>(
 ) -> Sums {
     let BlockInput { sites, weights, .. } = *input.block;
     let (channels, width) = (weights.channels(), weights.width());
+    let values = images.len() * sites.rows_per_image() * E::Lane::count(width);
+    assert_eq!(expanded.len(), values, "the activations were saved in this precision");
     let image_blocks = image_blocks(sites, images, width);
     let partitions = partitions(&image_blocks);
     let saved = partitions.iter().map(|partition| scaled(&rows_of(partition), E::Lane::count(width)));

@@ -31,6 +31,19 @@ fn examples() -> Vec<(&'static str, Example)> {
     examples
 }
 
+/// Blocks in which one hidden unit is dead, its GELU 0 at every site, or all are, with each N that divides by a mean or
+/// a deviation.
+fn dead_units() -> Vec<(String, Example)> {
+    let tiled = Sites::tiled([2, 2], 2, vec![vec![0, 3], vec![1, 2]]).unwrap();
+    let grn = Example::new(tiled, 5, true, false);
+    let norms = [Normalisation::Mean, Normalisation::Standardised, Normalisation::Sum];
+    let of = |(norm, count): (Normalisation, usize)| {
+        let example = grn.clone().with_variant(norm, true).with_dead_units(count);
+        (format!("{norm:?}, {count} dead units"), example)
+    };
+    norms.into_iter().flat_map(|norm| [(norm, 1), (norm, 20)]).map(of).collect()
+}
+
 /// A block with each variant of GRN.
 fn variants(grn: &Example) -> [(&'static str, Example); 5] {
     [
@@ -54,16 +67,20 @@ fn error(found: &[f32], expected: &[f64]) -> f64 {
 #[test]
 fn the_forward_matches_the_reference() {
     for (what, example) in examples() {
-        let expected = example.forward();
-        for (name, target) in targets() {
-            for (precision, bound) in [(Precision::F32, 1e-6), (Precision::Bf16, 5e-3)] {
-                let (found, _) = example.with_weights(|rows, weights| {
-                    let packed = PackedBlock::new(weights, precision);
-                    block_forward(&example.input(target, rows, weights), &packed, Save::Nothing)
-                });
-                let error = error(&found, &expected);
-                assert!(error < bound, "{what}, {name}, {precision:?}: {error}");
-            }
+        check_forward(what, &example, &[(Precision::F32, 1e-6), (Precision::Bf16, 5e-3)]);
+    }
+}
+
+fn check_forward(what: &str, example: &Example, precisions: &[(Precision, f64)]) {
+    let expected = example.forward();
+    for (name, target) in targets() {
+        for &(precision, bound) in precisions {
+            let (found, _) = example.with_weights(|rows, weights| {
+                let packed = PackedBlock::new(weights, precision);
+                block_forward(&example.input(target, rows, weights), &packed, Save::Nothing)
+            });
+            let error = error(&found, &expected);
+            assert!(error < bound, "{what}, {name}, {precision:?}: {error}");
         }
     }
 }
@@ -71,27 +88,47 @@ fn the_forward_matches_the_reference() {
 #[test]
 fn every_gradient_matches_finite_differences() {
     for (what, example) in examples() {
-        let weight: Vec<f32> = noise(example.tensors[ROWS].len(), 99);
-        let loss = |example: &Example| -> f64 {
-            example.forward().iter().zip(&weight).map(|(out, weight)| out * f64::from(*weight)).sum()
-        };
-        for (name, target) in targets() {
-            let gradients = example.gradients(target, Precision::F32, Save::Nothing, &weight);
-            for (tensor, gradient) in gradients.iter().enumerate().filter(|(i, _)| example.has(*i)) {
-                assert_eq!(gradient.len(), example.tensors[tensor].len());
-                let norm = gradient.iter().map(|value| value * value).sum::<f32>().sqrt();
-                // A few values of each tensor: the reference is slow.
-                for place in (0..gradient.len()).step_by((gradient.len() / 4).max(1)) {
-                    let at = |step: f64| {
-                        let mut moved = example.clone();
-                        moved.tensors[tensor][place] += step;
-                        loss(&moved)
-                    };
-                    let difference = (at(1e-5) - at(-1e-5)) / 2e-5;
-                    let error = (difference - f64::from(gradient[place])).abs() / f64::from(norm).max(1e-3);
-                    assert!(error < 2e-5, "{what}, {name}, tensor {tensor} at {place}: {error}");
-                }
+        check_gradients(what, &example);
+    }
+}
+
+fn check_gradients(what: &str, example: &Example) {
+    let weight: Vec<f32> = noise(example.tensors[ROWS].len(), 99);
+    let loss = |example: &Example| -> f64 {
+        example.forward().iter().zip(&weight).map(|(out, weight)| out * f64::from(*weight)).sum()
+    };
+    for (name, target) in targets() {
+        let gradients = example.gradients(target, Precision::F32, Save::Nothing, &weight);
+        for (tensor, gradient) in gradients.iter().enumerate().filter(|(i, _)| example.has(*i)) {
+            assert_eq!(gradient.len(), example.tensors[tensor].len());
+            let norm = gradient.iter().map(|value| value * value).sum::<f32>().sqrt();
+            // A few values of each tensor: the reference is slow.
+            for place in (0..gradient.len()).step_by((gradient.len() / 4).max(1)) {
+                let at = |step: f64| {
+                    let mut moved = example.clone();
+                    moved.tensors[tensor][place] += step;
+                    loss(&moved)
+                };
+                let difference = (at(1e-5) - at(-1e-5)) / 2e-5;
+                let error = (difference - f64::from(gradient[place])).abs() / f64::from(norm).max(1e-3);
+                assert!(error < 2e-5, "{what}, {name}, tensor {tensor} at {place}: {error}");
             }
+        }
+    }
+}
+
+/// Their G is 0, where a root has no derivative. In bf16 their GELU is not quite 0, and one over a mean of nothing else
+/// makes much of it: there gradients need only be finite.
+#[test]
+fn units_that_are_dead_have_values_and_gradients() {
+    for (what, example) in dead_units() {
+        check_forward(&what, &example, &[(Precision::F32, 1e-6)]);
+        check_gradients(&what, &example);
+        let dout = noise(example.tensors[ROWS].len(), 99);
+        for (name, target) in targets() {
+            let gradients = example.gradients(target, Precision::Bf16, Save::AsComputed, &dout);
+            let are_finite = gradients.iter().flatten().all(|value| value.is_finite());
+            assert!(are_finite, "{what}, {name}");
         }
     }
 }
@@ -172,6 +209,18 @@ fn activations_saved_in_bf16_take_half_the_memory_and_include_the_input() {
             assert_eq!(gradients(rows, rounded.clone()), gradients(&[], rounded));
         });
     }
+}
+
+#[test]
+#[should_panic(expected = "the activations were saved in this precision")]
+fn a_backward_in_bf16_refuses_activations_in_f32() {
+    let example = Example::new(Sites::dense(1, 2, 2).unwrap(), 4, true, false);
+    example.with_weights(|rows, weights| {
+        let input = BlockInput::new(&example.sites, rows, weights, None);
+        let packed = PackedBlock::new(weights, Precision::F32);
+        let (_, saved) = block_forward(&input, &packed, Save::AsComputed);
+        block_backward(&input, Precision::Bf16, saved, rows)
+    });
 }
 
 /// The branches of dropped images are neither computed nor saved.

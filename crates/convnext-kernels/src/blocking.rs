@@ -8,6 +8,7 @@
 
 use std::ops::Range;
 
+use crate::bf16::rows::row_pairs;
 use crate::sites::Sites;
 use crate::split::{scaled, split_at_ranges};
 
@@ -133,15 +134,15 @@ pub(crate) fn image_blocks(sites: &Sites, images: &[usize], width: usize) -> Vec
         .collect()
 }
 
-/// Maximum partitions of a backward, and the minimum rows of one.
+/// Maximum partitions of a backward, and rows of one where there are fewer, about: it is whole image blocks.
 const MAX_PARTITIONS: usize = 8;
-const MIN_PARTITION_ROWS: usize = 512;
+const PARTITION_ROWS: usize = 512;
 
 /// Groups the image blocks into partitions, which run in parallel and have gradient sums of their own:
 /// enough to overlap the serial parts of one with the others, few enough that the sums cost little.
 pub(crate) fn partitions(image_blocks: &[ImageBlock]) -> Vec<&[ImageBlock]> {
     let rows = image_blocks.last().map_or(0, |image_block| image_block.rows.end);
-    let count = (rows / MIN_PARTITION_ROWS).clamp(1, MAX_PARTITIONS);
+    let count = (rows / PARTITION_ROWS).clamp(1, MAX_PARTITIONS);
     image_blocks.chunks(image_blocks.len().div_ceil(count).max(1)).collect()
 }
 
@@ -188,7 +189,7 @@ fn row_blocks(per_image: usize, images: &[usize]) -> (Vec<Segment>, Vec<RowBlock
     let (mut row, mut row_pair) = (0, 0);
     let mut row_block = |found: Vec<Segment>, segments: &mut Vec<Segment>| {
         let rows: usize = found.iter().map(|segment| segment.rows.len()).sum();
-        let row_pairs: usize = found.iter().map(|segment| segment.rows.len().div_ceil(2)).sum();
+        let row_pairs: usize = found.iter().map(|segment| row_pairs(segment.rows.len())).sum();
         let begin = segments.len();
         segments.extend(found);
         let segments = begin..segments.len();
@@ -236,7 +237,7 @@ mod tests {
                 let mut in_image_block = 0;
                 for row_block in &image_block.row_blocks {
                     assert_eq!(row_block.rows.start, in_image_block);
-                    assert!(row_block.rows.len() <= MC_RANGE[1].max(side * side));
+                    assert!(row_block.rows.len() <= MC_RANGE[1]);
                     in_image_block += row_block.rows.len();
                     for segment in image_block.segments_of(row_block) {
                         assert_eq!(image_block.images[image_block.place_of(segment)], segment.image);

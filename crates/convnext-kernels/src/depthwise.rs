@@ -11,7 +11,7 @@
 //! **Same bits for any number of threads:** output and input gradient have one writer for each value;
 //! the weight gradient is a few partial sums, cut by shapes alone and added in order.
 
-mod channel_block;
+pub(crate) mod channel_block;
 mod convolution;
 mod weight_gradient;
 

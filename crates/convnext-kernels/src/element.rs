@@ -104,11 +104,11 @@ impl Element for Arch {
     const ROW_PACKS: bool = false;
 
     fn pack(self, matrix: Matrix<'_>) -> Packed {
-        Packed::new(matrix)
+        Packed::new(self, matrix)
     }
 
     fn pack_for_activations(self, matrix: Matrix<'_>) -> Packed {
-        Packed::new(matrix)
+        Packed::new(self, matrix)
     }
 
     fn shape(right: &Packed) -> [usize; 2] {
@@ -145,11 +145,11 @@ impl Element for Arch {
     }
 
     fn pack_taps(self, weight: &[f32], outputs: usize) -> Packed {
-        pack_forward(weight, outputs)
+        pack_forward(self, weight, outputs)
     }
 
     fn pack_rotated_taps(self, weight: &[f32], outputs: usize) -> Packed {
-        pack_rotated(weight, outputs)
+        pack_rotated(self, weight, outputs)
     }
 
     fn pack_tap_rows(self, _: &[f32], _: usize) -> Option<Buffer> {

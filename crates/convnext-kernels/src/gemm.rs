@@ -24,13 +24,13 @@ use crate::gemm::epilogue::{Epilogue, Output};
 use crate::gemm::left::{Left, Part, parts};
 use crate::gemm::micro_tiles::MicroTiles;
 use crate::lanes::{load, store};
-use crate::packed::{KC, Matrix, NR_MULTIPLE, Packed, Panel};
+use crate::packed::{KC, Matrix, NR_MULTIPLE, Packed};
 use crate::profile::{Kernel, timed};
 use crate::storage::{OnExact, Storage, WithStorage};
 
 /// Lanes of a register from which on a panel is so wide that few of them read a strip: a scattered left side is then read
 /// where it lies, and else copied once for all panels.
-const WIDE_LANES: usize = 16;
+const LEFT_IN_PLACE_LANES: usize = 16;
 
 /// Rows that are given to an epilogue at a time: few enough to stay in the L1 cache, enough to amortise its loads of
 /// per-column values.
@@ -78,7 +78,7 @@ impl<L: Left> WithSimd for Products<'_, L> {
         if right.inner == 0 {
             sums.fill(0.0);
         }
-        let copies = L::SCATTERED && S::F32_LANES < WIDE_LANES;
+        let copies = L::SCATTERED && S::F32_LANES < LEFT_IN_PLACE_LANES;
         let mut copy = Buffer::take(if copies { left.rows() * KC } else { 0 });
         for begin in (0..right.inner).step_by(KC) {
             let k_range = begin..right.inner.min(begin + KC);
@@ -124,7 +124,7 @@ impl<L: Left> KcBlock<'_, L> {
     #[inline(always)]
     fn multiply<S: Simd>(&self, simd: S, sums: &mut [f32]) {
         let Self { left, parts, right, ref k_range } = *self;
-        for panel in Panel::all(right.columns) {
+        for panel in right.panels() {
             let micro_tiles = MicroTiles {
                 left,
                 parts,
@@ -191,7 +191,7 @@ mod tests {
             let expected = plain(&left, &right, [m, n, k]);
             for (name, arch) in isa_levels() {
                 for rhs in [Matrix::new(&right, k, n), Matrix::new(&right_transposed, n, k).transposed()] {
-                    let (lhs, rhs) = (Matrix::new(&left, m, k), Packed::new(rhs));
+                    let (lhs, rhs) = (Matrix::new(&left, m, k), Packed::new(arch, rhs));
                     let check = |out: &[f32], before: &dyn Fn(usize) -> f32| {
                         for (place, (found, expected)) in out.iter().zip(&expected).enumerate() {
                             let error = (f64::from(*found) - expected - f64::from(before(place))).abs();

@@ -10,6 +10,7 @@ use crate::bf16::rows::pack_rows;
 use crate::buffer::Buffer;
 use crate::element::Element;
 use crate::gemm::epilogue::{Epilogue, Onto, Store};
+use crate::isa::isa;
 use crate::packed::{Matrix, Packed};
 use crate::parallel;
 use crate::precision::Precision;
@@ -46,7 +47,7 @@ impl PackedLinear {
     pub fn new(weight: &[f32], outputs: usize, precision: Precision) -> Self {
         let matrix = Matrix::new(weight, outputs, inputs_of(weight, outputs)).transposed();
         Self(match precision {
-            Precision::F32 => PackedLayer::F32(Packed::new(matrix)),
+            Precision::F32 => PackedLayer::F32(Packed::new(isa(), matrix)),
             Precision::Bf16 => PackedLayer::Bf16(PackedBf16::new(bf16(), matrix)),
         })
     }

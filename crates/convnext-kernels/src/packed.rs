@@ -6,7 +6,6 @@ use std::ops::Range;
 use pulp::Arch;
 
 use crate::buffer::Buffer;
-use crate::isa::isa;
 use crate::parallel;
 use crate::profile::{Kernel, timed};
 use crate::split::{scaled, split_at_ranges};
@@ -16,8 +15,8 @@ pub(crate) const NR_MULTIPLE: usize = 16;
 
 /// NR, the columns of a panel, at most: as many as a micro-tile of the instruction set has, so that it reads a panel
 /// from end to end.
-fn max_nr() -> usize {
-    match isa() {
+fn max_nr(arch: Arch) -> usize {
+    match arch {
         #[cfg(target_arch = "x86_64")]
         Arch::V4(_) => 64,
         _ => 16,
@@ -56,15 +55,18 @@ pub(crate) struct Packed {
     values: Buffer,
     pub(crate) inner: usize,
     pub(crate) columns: usize,
+    /// NR, at most.
+    max_nr: usize,
 }
 
 impl Packed {
-    /// Packs a matrix on all threads.
-    pub(crate) fn new(matrix: Matrix<'_>) -> Self {
+    /// Packs a matrix on all threads, for the micro-tiles of an instruction set; others read it as well.
+    pub(crate) fn new(arch: Arch, matrix: Matrix<'_>) -> Self {
         let Matrix { values, rows: inner, columns, transposed } = matrix;
         let padded = columns.next_multiple_of(NR_MULTIPLE);
         let mut packed = Buffer::take(inner * padded);
-        let panels: Vec<Panel> = Panel::all(columns).collect();
+        let max_nr = max_nr(arch);
+        let panels: Vec<Panel> = Panel::all(columns, max_nr).collect();
         let work = packed.chunks_mut((KC * padded).max(1)).enumerate().flat_map(|(block, packed)| {
             let kc = packed.len() / padded;
             let k_range = block * KC..block * KC + kc;
@@ -79,18 +81,20 @@ impl Packed {
                 false => pack(values, columns, k_range, panel, packed),
             });
         });
-        Self { values: packed, inner, columns }
+        Self { values: packed, inner, columns, max_nr }
     }
 
     /// Lets `pack` write each panel, zeros after its last column included, on all threads.
     pub(crate) fn by_panel(
+        arch: Arch,
         inner: usize,
         columns: usize,
         pack: impl Fn(&Panel, &mut PanelRows<'_>) + Sync,
     ) -> Self {
         let padded = columns.next_multiple_of(NR_MULTIPLE);
         let mut packed = Buffer::take(inner * padded);
-        let mut panels: Vec<(Panel, PanelRows<'_>)> = Panel::all(columns)
+        let max_nr = max_nr(arch);
+        let mut panels: Vec<(Panel, PanelRows<'_>)> = Panel::all(columns, max_nr)
             .map(|panel| {
                 let rows = PanelRows { blocks: Vec::new(), width: panel.padded().len() };
                 (panel, rows)
@@ -104,7 +108,12 @@ impl Packed {
             }
         }
         parallel::for_each(panels, |(panel, mut rows)| timed(Kernel::Packing, || pack(&panel, &mut rows)));
-        Self { values: packed, inner, columns }
+        Self { values: packed, inner, columns, max_nr }
+    }
+
+    /// The columns of each panel.
+    pub(crate) fn panels(&self) -> impl Iterator<Item = Panel> {
+        Panel::all(self.columns, self.max_nr)
     }
 
     /// The rows of a panel, `[kc, width]`, for the range of one KC block.
@@ -136,11 +145,9 @@ pub(crate) struct Panel {
 impl Panel {
     /// As few panels as possible, and then as equal as possible: a narrow one has too few independent
     /// accumulators to hide the latency of a multiply-add.
-    pub(crate) fn all(columns: usize) -> impl Iterator<Item = Self> {
-        let width = columns
-            .div_ceil(columns.div_ceil(max_nr()).max(1))
-            .next_multiple_of(NR_MULTIPLE)
-            .max(NR_MULTIPLE);
+    fn all(columns: usize, max_nr: usize) -> impl Iterator<Item = Self> {
+        let width =
+            columns.div_ceil(columns.div_ceil(max_nr).max(1)).next_multiple_of(NR_MULTIPLE).max(NR_MULTIPLE);
         (0..columns).step_by(width).map(move |begin| Self { columns: begin..columns.min(begin + width) })
     }
 

@@ -1,5 +1,7 @@
 //! The sites of an activation matrix's rows in the maps of a batch.
 
+use std::collections::HashSet;
+
 use thiserror::Error;
 
 /// Sizes that do not describe sites.
@@ -18,6 +20,14 @@ pub enum SitesError {
         tile: usize,
         /// Number of tiles of the grid.
         tiles: usize,
+    },
+    /// A tile is kept twice, so that two rows would be one site.
+    #[error("image {image} keeps tile {tile} twice; list each kept tile once")]
+    DuplicateTile {
+        /// Index of the image in the batch.
+        image: usize,
+        /// Index of the tile, row by row.
+        tile: usize,
     },
     /// Images that keep different numbers of tiles cannot share a batch.
     #[error("image {image} keeps {found} tiles, the first image of the batch keeps {expected}")]
@@ -58,7 +68,7 @@ impl Sites {
     }
 
     /// The sites of the kept tiles: `kept[image]` lists tiles of a grid of `grid[0]` x `grid[1]`
-    /// tiles, each of `side` x `side` sites.
+    /// tiles, each once, of `side` x `side` sites.
     ///
     /// # Errors
     /// Any [`SitesError`].
@@ -74,6 +84,10 @@ impl Sites {
             }
             if let Some(&tile) = list.iter().find(|&&tile| tile >= tiles) {
                 return Err(SitesError::NoSuchTile { image, tile, tiles });
+            }
+            let mut seen = HashSet::new();
+            if let Some(&tile) = list.iter().find(|&&tile| !seen.insert(tile)) {
+                return Err(SitesError::DuplicateTile { image, tile });
             }
         }
         Ok(Self { grid, tile: [side, side], kept })
@@ -214,6 +228,8 @@ mod tests {
         assert!(message.contains("tile 4 of image 0"), "{message}");
         let message = Sites::tiled([2, 2], 1, vec![vec![0], vec![1, 2]]).unwrap_err().to_string();
         assert!(message.contains("image 1 keeps 2 tiles"), "{message}");
+        let message = Sites::tiled([2, 2], 1, vec![vec![0, 3], vec![2, 2]]).unwrap_err().to_string();
+        assert!(message.contains("image 1 keeps tile 2 twice"), "{message}");
         assert_eq!(Sites::tiled([1, 2], 1, vec![vec![0]]).unwrap().downsample(), Err(SitesError::Empty));
     }
 }

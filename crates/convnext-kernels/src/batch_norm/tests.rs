@@ -1,6 +1,7 @@
 //! Batch norm against f64.
 
 use super::*;
+use crate::isa::isa_levels;
 use crate::testing::noise;
 
 fn check(what: &str, found: &[f32], expected: &[f64]) {
@@ -51,14 +52,19 @@ fn forward_and_every_gradient_match_the_reference() {
             }
         }
         let layer = BatchNormLayer { weight: &weight, bias: &bias, has_relu };
-        let (out, statistics) = batch_norm_forward(&rows, &layer);
-        check("out", &out, &expected[0]);
-        check("mean", &statistics.mean, &of_channels[0]);
-        check("variance", &statistics.variance, &of_channels[1]);
-        let (drows, [dweight, dbias]) = batch_norm_backward(&rows, &layer, &statistics, &dout);
-        check("rows", &drows, &expected[1]);
-        check("weight", &dweight, &of_channels[2]);
-        check("bias", &dbias, &of_channels[3]);
+        for (name, arch) in isa_levels() {
+            let check = |what: &str, found: &[f32], expected: &[f64]| {
+                check(&format!("{name}, {what}"), found, expected);
+            };
+            let (out, statistics) = forward_on(arch, &rows, &layer);
+            check("out", &out, &expected[0]);
+            check("mean", &statistics.mean, &of_channels[0]);
+            check("variance", &statistics.variance, &of_channels[1]);
+            let (drows, [dweight, dbias]) = backward_on(arch, (&rows, &dout), &layer, &statistics);
+            check("rows", &drows, &expected[1]);
+            check("weight", &dweight, &of_channels[2]);
+            check("bias", &dbias, &of_channels[3]);
+        }
     }
 }
 
@@ -66,15 +72,17 @@ fn forward_and_every_gradient_match_the_reference() {
 #[test]
 fn without_relu_a_value_of_exactly_zero_has_a_gradient() {
     let layer = BatchNormLayer { weight: &[0.0], bias: &[0.0], has_relu: false };
-    let rows = [1.0, 3.0];
-    let (out, statistics) = batch_norm_forward(&rows, &layer);
-    assert_eq!(*out, [0.0; 2]);
-    let (_, [dweight, dbias]) = batch_norm_backward(&rows, &layer, &statistics, &[0.25, 1.0]);
-    assert_eq!(dbias, [1.25]);
-    assert!((dweight[0] - 0.75).abs() < 1e-4, "{dweight:?}");
     let with_relu = BatchNormLayer { has_relu: true, ..layer };
-    let (_, gradients) = batch_norm_backward(&rows, &with_relu, &statistics, &[0.25, 1.0]);
-    assert_eq!(gradients, [[0.0], [0.0]]);
+    let (rows, dout) = ([1.0, 3.0], [0.25, 1.0]);
+    for (name, arch) in isa_levels() {
+        let (out, statistics) = forward_on(arch, &rows, &layer);
+        assert_eq!(*out, [0.0; 2], "{name}");
+        let (_, [dweight, dbias]) = backward_on(arch, (&rows, &dout), &layer, &statistics);
+        assert_eq!(dbias, [1.25], "{name}");
+        assert!((dweight[0] - 0.75).abs() < 1e-4, "{name}: {dweight:?}");
+        let (_, gradients) = backward_on(arch, (&rows, &dout), &with_relu, &statistics);
+        assert_eq!(gradients, [[0.0], [0.0]], "{name}");
+    }
 }
 
 /// A sum of squares would lose every digit here.
@@ -82,10 +90,13 @@ fn without_relu_a_value_of_exactly_zero_has_a_gradient() {
 fn a_large_mean_does_not_hide_the_variance() {
     let rows: Vec<f32> = noise(5000, 1).iter().map(|value| 10_000.0 + value).collect();
     let layer = BatchNormLayer { weight: &[1.0], bias: &[0.0], has_relu: true };
-    let (_, statistics) = batch_norm_forward(&rows, &layer);
     let mean = rows.iter().map(|x| f64::from(*x)).sum::<f64>() / 5000.0;
     let variance = rows.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / 5000.0;
-    assert!((f64::from(statistics.variance[0]) / variance - 1.0).abs() < 1e-4, "{statistics:?}, {variance}");
+    for (name, arch) in isa_levels() {
+        let (_, statistics) = forward_on(arch, &rows, &layer);
+        let error = f64::from(statistics.variance[0]) / variance - 1.0;
+        assert!(error.abs() < 1e-4, "{name}: {statistics:?}, {variance}");
+    }
 }
 
 #[test]

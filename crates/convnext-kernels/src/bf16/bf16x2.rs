@@ -16,7 +16,8 @@ pub(crate) trait Bf16x2: Copy {
         sums: <Self::Simd as Simd>::f32s,
     ) -> <Self::Simd as Simd>::f32s;
 
-    /// Rounds to nearest bf16, ties to even, and packs two registers into bf16x2 lanes.
+    /// Rounds to nearest bf16, ties to even, and packs two registers into bf16x2 lanes. A NaN becomes a quiet one;
+    /// subnormal values may become zeros.
     fn pack(
         self,
         low: <Self::Simd as Simd>::f32s,
@@ -39,11 +40,14 @@ pub(crate) fn unpack<S: Simd>(simd: S, bf16x2: S::u32s) -> [S::f32s; 2] {
     [simd.transmute_f32s_u32s(low), simd.transmute_f32s_u32s(high)]
 }
 
-/// One bf16x2 lane, rounded as [`Bf16x2::pack`] rounds.
+/// One bf16x2 lane, rounded as [`Bf16x2::pack`] rounds what is not subnormal.
 #[cfg(test)]
 pub(crate) fn pack_one(low: f32, high: f32) -> u32 {
     let round = |value: f32| {
         let bits = value.to_bits();
+        if value.is_nan() {
+            return bits | 0x0040_0000;
+        }
         bits.wrapping_add(0x7fff + ((bits >> 16) & 1))
     };
     (round(low) >> 16) | (round(high) & 0xffff_0000)

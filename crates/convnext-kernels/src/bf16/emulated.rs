@@ -1,5 +1,5 @@
 //! bf16x2 on CPUs without an instruction for it: two f32 multiply-adds on values that are rounded as the
-//! instruction rounds.
+//! instruction rounds. Subnormal values are kept, which the instruction reads and writes as zeros.
 
 use pulp::{Simd, WithSimd};
 
@@ -43,10 +43,13 @@ impl<S: Simd> Bf16x2 for Emulated<S> {
     }
 }
 
-/// The bits of the rounded bf16 values in the upper halves; the lower halves are undefined.
+/// The bits of the rounded bf16 values in the upper halves; the lower halves are undefined. A NaN becomes a quiet one:
+/// rounding might carry its bits over into an infinity or a zero.
 #[inline(always)]
 fn round<S: Simd>(simd: S, values: S::f32s) -> S::u32s {
     let bits = simd.transmute_u32s_f32s(values);
     let odd = simd.and_u32s(simd.wrapping_dyn_shr_u32s(bits, simd.splat_u32s(16)), simd.splat_u32s(1));
-    simd.add_u32s(bits, simd.add_u32s(odd, simd.splat_u32s(0x7fff)))
+    let rounded = simd.add_u32s(bits, simd.add_u32s(odd, simd.splat_u32s(0x7fff)));
+    let quiet = simd.or_u32s(bits, simd.splat_u32s(0x0040_0000));
+    simd.select_u32s(simd.equal_f32s(values, values), rounded, quiet)
 }

@@ -50,12 +50,19 @@ const MIN_BLOCK_ROWS: usize = 24;
 
 /// `sums += left^T right`, both row-packed: the weight gradient of a linear layer,
 /// `[left_columns, right_columns]`. Every row block of the output has one writer.
+///
+/// # Panics
+/// When the shapes do not fit each other.
 pub(crate) fn gemm_tn_accumulate(
     bf16: Bf16,
     [left, right]: [&[u32]; 2],
     [left_columns, right_columns]: [usize; 2],
     sums: &mut [f32],
 ) {
+    // Each side has its padded lanes to a row pair, so with the same row pairs these products are equal.
+    let products = [left.len() * padded(right_columns), right.len() * padded(left_columns)];
+    assert_eq!(products[0], products[1], "both sides have the same rows");
+    assert_eq!(sums.len(), left_columns * right_columns, "the output is [O, I]");
     if left.is_empty() {
         return;
     }

@@ -138,8 +138,11 @@ mod tests {
         // Ties in both directions, and values that rounding must not change.
         let special =
             [1.0 + 1.0 / 256.0, 1.0 + 3.0 / 256.0, -1.0 - 1.0 / 256.0, 0.0, -3.0, f32::INFINITY, 1e15];
-        let low: Vec<f32> = special.into_iter().chain(noise(100, 1)).collect();
-        let high = noise(low.len(), 2);
+        // NaN of both signs that rounding would make zeros, one that it would make an infinity, and the usual one.
+        let nan = [0x7fff_ffff, 0xffff_ffff, 0x7f80_0001, 0x7fc0_0000].map(f32::from_bits);
+        let low: Vec<f32> = special.into_iter().chain(nan).chain(noise(100, 1)).collect();
+        let mut high = noise(low.len(), 2);
+        high[20] = nan[0];
         for (name, bf16) in bf16_isa_levels() {
             let mut bf16x2 = vec![0; low.len()];
             let [mut back_low, mut back_high, mut sums] = [(); 3].map(|()| vec![0.0; low.len()]);
@@ -159,13 +162,21 @@ mod tests {
                     "{name}: the scalar rounding agrees"
                 );
                 for (value, back) in [(low[place], back_low[place]), (high[place], back_high[place])] {
-                    assert!((value - back).abs() <= value.abs() / 256.0 || value == back, "{name}: {value}");
+                    let agrees = match value.is_nan() {
+                        true => back.is_nan(),
+                        false => (value - back).abs() <= value.abs() / 256.0 || value == back,
+                    };
+                    assert!(agrees, "{name}: {value} became {back}");
                 }
                 let exact = 0.5
                     + f64::from(back_low[place]) * f64::from(back_low[place])
                     + f64::from(back_high[place]) * f64::from(back_high[place]);
-                let error = (f64::from(sums[place]) - exact).abs();
-                assert!(exact.is_infinite() || error < 1e-6 * exact, "{name}: {error}");
+                let found = f64::from(sums[place]);
+                let agrees = match exact.is_nan() {
+                    true => found.is_nan(),
+                    false => exact.is_infinite() || (found - exact).abs() < 1e-6 * exact,
+                };
+                assert!(agrees, "{name}: {found}, {exact}");
             }
         }
     }

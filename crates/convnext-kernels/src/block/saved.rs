@@ -17,7 +17,7 @@ pub enum Save {
 }
 
 /// The activations that a block's forward saved for its backward.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct SavedActivations {
     /// The block's input, if all is saved in bf16. bf16 activations are column-packed.
     pub(crate) rows: Option<Buffer>,

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use crate::depthwise::channel_block::TAPS;
 use crate::grn_variant::GrnVariant;
 
 /// A block's parameters in PyTorch's layouts.
@@ -88,7 +89,7 @@ impl<'a> BlockWeights<'a> {
     /// When they do not.
     pub(crate) fn check(&self) {
         let (channels, width) = (self.channels(), self.width());
-        assert_eq!(self.depthwise_weight.len(), 49 * channels, "the depthwise weight is [C, 49]");
+        assert_eq!(self.depthwise_weight.len(), TAPS * channels, "the depthwise weight is [C, 49]");
         assert!(
             [self.norm_weight, self.norm_bias, self.project_bias].iter().all(|part| part.len() == channels),
             "norm and projection have C channels"

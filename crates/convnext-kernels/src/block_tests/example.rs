@@ -24,6 +24,7 @@ pub(super) struct Example {
 }
 
 pub(super) const ROWS: usize = 0;
+const EXPAND_BIAS: usize = 6;
 const GAMMA: usize = 9;
 const LAYER_SCALE: usize = 11;
 
@@ -59,6 +60,12 @@ impl Example {
     /// The same with a variant of GRN.
     pub(super) fn with_variant(self, normalisation: Normalisation, is_residual: bool) -> Self {
         Self { grn: Some(GrnVariant { normalisation, is_residual }), ..self }
+    }
+
+    /// The same with so many hidden units, the first ones, whose GELU is 0 at every site.
+    pub(super) fn with_dead_units(mut self, count: usize) -> Self {
+        self.tensors[EXPAND_BIAS][..count].fill(-40.0);
+        self
     }
 
     /// The block as the paper defines it.
@@ -192,8 +199,11 @@ fn factors(norms: &[f64], normalisation: Normalisation) -> Vec<f64> {
     norms.iter().map(factor).collect()
 }
 
-/// Exact GELU in f64: Phi from its series, which converges for all x that occur here.
+/// Exact GELU in f64: Phi from its series, which converges for all other x that occur here. Below -30 it is 0 in f32.
 fn gelu(x: f64) -> f64 {
+    if x < -30.0 {
+        return 0.0;
+    }
     let (mut term, mut sum) = (x, x);
     for k in 1..120 {
         term *= x * x / f64::from(2 * k + 1);

@@ -7,14 +7,11 @@ use crate::bf16::implementation::Bf16;
 use crate::bf16::rows::pack_rows;
 use crate::buffer::Buffer;
 use crate::convolution::taps::{TAPS, TapRows, sites, steps};
-use crate::convolution::weights::taps_last;
+use crate::convolution::weights::{TASK_OUTPUTS, taps_last};
 use crate::dense_maps::DenseMaps;
 use crate::packed::Matrix;
 use crate::parallel::{self, TASK_ROWS};
 use crate::profile::{Kernel, timed};
-
-/// Output channels of a task.
-const TASK_OUTPUTS: usize = 16;
 
 /// Column-packed rows of whole interleave groups, so that each tap's lanes are those of its channels.
 impl LeftSide for TapRows<'_, u32> {

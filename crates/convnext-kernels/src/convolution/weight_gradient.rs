@@ -14,9 +14,9 @@ use crate::buffer::Buffer;
 use crate::convolution::taps::{TAPS, sites, steps};
 use crate::convolution::weights::taps_last;
 use crate::dense_maps::DenseMaps;
-use crate::gemm::micro_tiles::{MR, micro_tile_rows};
+use crate::gemm::micro_tiles::{MR, first_registers, micro_tile_rows};
 use crate::gemm::transposed_micro_tiles::{
-    Columns, MAX_NR, Output, copied_panel, copy_micro_tile, first_registers, micro_kernel, panels,
+    Columns, MAX_NR, Output, copied_panel, copy_micro_tile, micro_kernel, panels,
 };
 use crate::packed::{KC, Matrix};
 use crate::parallel;

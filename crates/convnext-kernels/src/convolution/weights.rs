@@ -2,6 +2,8 @@
 //!
 //! Notation: O output and C input channels, 9 taps.
 
+use pulp::Arch;
+
 use crate::buffer::Buffer;
 use crate::convolution::taps::TAPS;
 use crate::packed::Packed;
@@ -9,16 +11,16 @@ use crate::parallel;
 use crate::profile::{Kernel, timed};
 
 /// Output channels of a task.
-const TASK_OUTPUTS: usize = 16;
+pub(crate) const TASK_OUTPUTS: usize = 16;
 
 /// Input channels of a forward's right side that are packed at a time, and output channels: what stays in the L1 cache.
 const PACKED_INPUTS: usize = 32;
 const PACKED_OUTPUTS: usize = 16;
 
 /// The packed right side of the forward, `[9 C, O]`.
-pub(crate) fn pack_forward(weight: &[f32], outputs: usize) -> Packed {
+pub(crate) fn pack_forward(arch: Arch, weight: &[f32], outputs: usize) -> Packed {
     let inputs = weight.len() / outputs / TAPS;
-    Packed::by_panel(TAPS * inputs, outputs, |panel, packed| {
+    Packed::by_panel(arch, TAPS * inputs, outputs, |panel, packed| {
         for (place, columns) in panel.columns.clone().step_by(PACKED_OUTPUTS).enumerate() {
             let columns = columns..panel.columns.end.min(columns + PACKED_OUTPUTS);
             for first in (0..inputs).step_by(PACKED_INPUTS) {
@@ -40,9 +42,9 @@ pub(crate) fn pack_forward(weight: &[f32], outputs: usize) -> Packed {
 
 /// The packed right side of the input gradient, which convolves with the kernel rotated by 180 degrees: `[9 O, C]`, from
 /// the last tap to the first.
-pub(crate) fn pack_rotated(weight: &[f32], outputs: usize) -> Packed {
+pub(crate) fn pack_rotated(arch: Arch, weight: &[f32], outputs: usize) -> Packed {
     let inputs = weight.len() / outputs / TAPS;
-    Packed::by_panel(TAPS * outputs, inputs, |panel, packed| {
+    Packed::by_panel(arch, TAPS * outputs, inputs, |panel, packed| {
         for (output, weight) in weight.chunks_exact(TAPS * inputs).enumerate() {
             let values = weight.as_chunks::<TAPS>().0;
             for tap in 0..TAPS {
@@ -125,6 +127,7 @@ pub(crate) fn taps_last(sums: &[f32], first_output: usize, outputs: usize, rows:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::isa::isa_levels;
     use crate::packed::Matrix;
     use crate::testing::noise;
 
@@ -148,10 +151,12 @@ mod tests {
                 assert_eq!(*found, value(output, place % inputs, tap));
             }
             let forward = Matrix::new(&matrix, outputs, TAPS * inputs).transposed();
-            assert_eq!(pack_forward(&weight, outputs), Packed::new(forward));
             let rotated = by_rotated_tap(&weight, outputs, outputs);
-            let expected = Packed::new(Matrix::new(&rotated, TAPS * outputs, inputs));
-            assert_eq!(pack_rotated(&weight, outputs), expected);
+            let backward = Matrix::new(&rotated, TAPS * outputs, inputs);
+            for (name, arch) in isa_levels() {
+                assert_eq!(pack_forward(arch, &weight, outputs), Packed::new(arch, forward), "{name}");
+                assert_eq!(pack_rotated(arch, &weight, outputs), Packed::new(arch, backward), "{name}");
+            }
             let (first, count) = (outputs / 3, outputs - outputs / 3);
             let sums: Vec<f32> = (0..weight.len())
                 .map(|place| (place % outputs, place / outputs))

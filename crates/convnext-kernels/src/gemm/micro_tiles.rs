@@ -121,17 +121,17 @@ fn accumulate<S: Simd, const M: usize, const V: usize, const W: usize>(
     for (step, panel) in panel_steps.iter().enumerate() {
         let factors: [&[f32; STEP]; M] = std::array::from_fn(|m| &steps[m][step]);
         for (inner, panel) in panel.iter().enumerate() {
-            multiply_add(simd, sums, |row| factors[row][inner], registers::<S, V>(&panel[at..]));
+            multiply_add(simd, sums, |row| factors[row][inner], first_registers::<S, V>(&panel[at..]));
         }
     }
     for (inner, panel) in (panel.len() / STEP * STEP..).zip(panel_rest) {
-        multiply_add(simd, sums, |row| rows[row][inner], registers::<S, V>(&panel[at..]));
+        multiply_add(simd, sums, |row| rows[row][inner], first_registers::<S, V>(&panel[at..]));
     }
 }
 
-/// V registers of a row of a panel.
+/// The first V registers of a row of a panel.
 #[inline(always)]
-fn registers<S: Simd, const V: usize>(row: &[f32]) -> &[S::f32s; V] {
+pub(crate) fn first_registers<S: Simd, const V: usize>(row: &[f32]) -> &[S::f32s; V] {
     S::as_simd_f32s(row).0.first_chunk().unwrap_or_else(|| unreachable!("a panel has whole registers"))
 }
 

@@ -39,12 +39,6 @@ pub(crate) fn panels(columns: usize, lanes: usize) -> impl Iterator<Item = Range
     (0..columns).step_by(width).map(move |begin| begin..columns.min(begin + width))
 }
 
-/// The first V registers of a row.
-#[inline(always)]
-pub(crate) fn first_registers<S: Simd, const V: usize>(row: &[f32]) -> &[S::f32s; V] {
-    S::as_simd_f32s(row).0.first_chunk().unwrap_or_else(|| unreachable!("the panel has whole registers"))
-}
-
 /// The first M columns of a row.
 #[inline(always)]
 pub(crate) fn first_columns<const M: usize>(row: &[f32]) -> &[f32; M] {

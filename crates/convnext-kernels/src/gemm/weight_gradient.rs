@@ -11,10 +11,9 @@ use std::slice::Chunks;
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::buffer::Buffer;
-use crate::gemm::micro_tiles::{MR, micro_tile_rows};
+use crate::gemm::micro_tiles::{MR, first_registers, micro_tile_rows};
 use crate::gemm::transposed_micro_tiles::{
-    Columns, MAX_NR, Output, WIDE_LANES, copied_panel, copy_micro_tile, first_columns, first_registers,
-    micro_kernel, panels,
+    Columns, MAX_NR, Output, WIDE_LANES, copied_panel, copy_micro_tile, first_columns, micro_kernel, panels,
 };
 use crate::packed::{KC, Matrix};
 use crate::parallel;

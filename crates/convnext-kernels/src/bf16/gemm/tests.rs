@@ -155,6 +155,20 @@ fn check_layer(rows: usize, inputs: usize, outputs: usize) {
     }
 }
 
+#[test]
+#[should_panic(expected = "both sides have the same rows")]
+fn a_weight_gradient_of_no_rows_and_of_some_is_refused() {
+    let (_, bf16) = bf16_isa_levels()[0];
+    gemm_tn_accumulate(bf16, [&[], &[0; 16]], [3, 5], &mut [0.0; 15]);
+}
+
+#[test]
+#[should_panic(expected = "both sides have the same rows")]
+fn a_weight_gradient_of_more_rows_on_one_side_is_refused() {
+    let (_, bf16) = bf16_isa_levels()[0];
+    gemm_tn_accumulate(bf16, [&[0; 32], &[0; 16]], [3, 5], &mut [0.0; 15]);
+}
+
 /// A GEMM in f64 and its error bounds.
 struct Bounds {
     exact: Vec<f64>,
