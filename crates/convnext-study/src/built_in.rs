@@ -125,6 +125,55 @@ mod tests {
         assert!(checked > 20, "{checked}");
     }
 
+    /// V1 below Tiny is of timm, for which there are no recipes: made ones have the length that they are given.
+    const WITHOUT_RECIPES: [&str; 4] =
+        ["v1-a-supervised", "v1-f-supervised", "v1-p-supervised", "v1-n-supervised"];
+
+    #[test]
+    fn finetunings_have_the_epochs_of_the_recipes_that_they_resolve_to() {
+        use crate::lengths::printed_epochs;
+        use crate::model_names::filled;
+        use crate::stage::Stage;
+        use convnext_core::find_model;
+        use convnext_train::{FinetuneRecipe, Given, InitFrom, RecipeContext, Setting};
+
+        let (many, few) = (vec![10; 21_841], vec![10; 1000]);
+        let mut checked = 0;
+        for (name, _) in STUDIES {
+            let study = read_study(name).unwrap();
+            let supervised = [Stage::Intermediate, Stage::Finetuning];
+            for run in study.runs.iter().filter(|run| supervised.contains(&run.stage)) {
+                if run.recipe.as_deref() == Some("auto") {
+                    assert!(WITHOUT_RECIPES.contains(&run.name.as_str()), "{name}: {}", run.name);
+                    continue;
+                }
+                let from = run.sources().first().and_then(|from| study.run(from));
+                let init_from = match from.map(|from| from.stage) {
+                    None => InitFrom::Scratch,
+                    Some(Stage::Pretraining) => InitFrom::Pretrained,
+                    Some(Stage::Intermediate) => InitFrom::Classifier { classes: many.len() },
+                    Some(_) => InitFrom::Classifier { classes: few.len() },
+                };
+                let class_sizes = if run.stage == Stage::Intermediate { &many } else { &few };
+                let root = study.chain(&run.name)[0];
+                let model = filled(root.model.as_deref().unwrap_or("{model}"), &study.models).unwrap();
+                let model = find_model(&model).unwrap().config();
+                let images = 10 * class_sizes.len();
+                let context =
+                    RecipeContext { model: &model, init_from, head_only: false, images, class_sizes };
+                let size = run.image_size.map(|size| Setting::of_size(size.into(), "--image-size"));
+                let given = Given { flags: size.into_iter().collect(), ..Given::default() };
+                let recipe = filled(run.recipe.as_deref().unwrap_or("paper"), &study.models).unwrap();
+                let recipe = FinetuneRecipe::choose(&recipe, &given, &context)
+                    .unwrap_or_else(|error| panic!("{name}: {}: {error}", run.name));
+                let own = printed_epochs(&study, run).map(|epochs| epochs as f64);
+                assert_eq!(own, recipe.training.epochs, "{name}: {}", run.name);
+                checked += 1;
+            }
+        }
+        assert!(checked > 100, "{checked}");
+    }
+
     #[test]
     fn an_unknown_study_is_refused_with_those_that_there_are() {
         let message = read_study("table2g").unwrap_err().to_string();

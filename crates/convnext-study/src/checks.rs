@@ -17,6 +17,10 @@ pub(crate) fn check(study: &Study) -> Result<(), String> {
     for row in &study.rows {
         check_row(study, row).map_err(|why| format!("row '{}': {why}", row.name))?;
     }
+    let mut over = study.metrics.iter().filter_map(|metric| metric.over.as_ref());
+    if let Some(name) = over.find(|name| study.row(name).is_none()) {
+        return Err(format!("a metric is over '{name}', which is no row"));
+    }
     match &study.baseline {
         Some(name) if study.row(name).is_none() => Err(format!("the baseline '{name}' is no row")),
         _ => Ok(()),
@@ -40,9 +44,16 @@ fn check_run(study: &Study, run: &Run, earlier: &[Run]) -> Result<(), String> {
     if run.name.is_empty() || run.name.starts_with('.') || !run.name.chars().all(is_plain) {
         return Err("its name becomes that of a folder; use small letters, digits, dots and hyphens".into());
     }
-    match &run.from {
-        Some(from) if !earlier.iter().any(|other| other.name == *from && other.stage.is_training()) => {
-            return Err(format!("it starts from '{from}', which is no training above it"));
+    let is_earlier =
+        |from: &String| earlier.iter().any(|other| other.name == *from && other.stage.is_training());
+    if let Some(from) = run.sources().iter().find(|from| !is_earlier(from)) {
+        return Err(format!("it starts from '{from}', which is no training above it"));
+    }
+    unique("source", run.sources().iter().map(String::as_str))?;
+    match run.from.as_ref().map(|from| from.names().len()) {
+        Some(0) => return Err("`from` names no run; name one, or leave it out".into()),
+        Some(2..) if run.stage != Stage::Analysis => {
+            return Err("it starts from several runs, which only an analysis does; name one in `from`".into());
         }
         Some(_) if run.stage == Stage::Bench => return Err("a bench starts from no other run".into()),
         Some(_) if run.model.is_some() => {
@@ -79,6 +90,19 @@ fn check_row(study: &Study, row: &Row) -> Result<(), String> {
         None if row.paper.is_empty() => return Err("it has neither a run nor numbers of the paper".into()),
         _ => {}
     }
+    let sources = row.run.as_deref().and_then(|run| study.run(run)).map_or(&[][..], Run::sources);
+    match &row.of {
+        Some(of) if sources.len() < 2 || !sources.contains(of) => {
+            return Err(format!("it is of '{of}', which is none of several runs that its analysis looks at"));
+        }
+        None if sources.len() > 1 => {
+            return Err(format!(
+                "its analysis looks at several runs; name one in `of`: {}",
+                sources.join(", ")
+            ));
+        }
+        _ => {}
+    }
     if let Some(name) = row.against.as_ref().filter(|name| study.row(name).is_none()) {
         return Err(format!("it is compared with '{name}', which is no row"));
     }
@@ -100,11 +124,13 @@ runs = [
   { name = "masks", stage = "pretraining" },
   { name = "tuned", stage = "finetuning", from = "masks" },
   { name = "scratch", stage = "finetuning", model = "v1-{model}" },
+  { name = "features", stage = "analysis", from = ["masks", "scratch"] },
 ]
 rows = [
   { name = "FCMAE", run = "tuned" },
   { name = "scratch", run = "scratch" },
   { name = "MAE", paper = [83.6] },
+  { name = "looked at", run = "features", of = "masks" },
 ]
 "#;
 
@@ -131,8 +157,20 @@ rows = [
             ("run = \"tuned\"", "run = \"tunes\"", "there is no run 'tunes'"),
             ("paper = [83.6]", "paper = [83.6, 1.0]", "2 numbers for 1 metrics"),
             ("\"MAE\", paper = [83.6]", "\"MAE\"", "neither a run nor numbers"),
+            (
+                "\"masks\", \"scratch\"]",
+                "\"masks\", \"tune\"]",
+                "starts from 'tune', which is no training above it",
+            ),
+            ("\"masks\", \"scratch\"]", "\"masks\", \"masks\"]", "two of its sources are called 'masks'"),
+            ("[\"masks\", \"scratch\"]", "[]", "`from` names no run"),
+            ("stage = \"analysis\"", "stage = \"finetuning\"", "which only an analysis does"),
+            (", of = \"masks\"", "", "name one in `of`: masks, scratch"),
+            ("of = \"masks\"", "of = \"tuned\"", "it is of 'tuned'"),
+            ("run = \"tuned\"", "run = \"tuned\", of = \"masks\"", "it is of 'masks'"),
             ("\"MAE\", ", "\"MAE\", against = \"x\", ", "compared with 'x'"),
             ("baseline = \"scratch\"", "baseline = \"x\"", "baseline 'x' is no row"),
+            ("percent = true", "percent = true, over = \"x\"", "a metric is over 'x', which is no row"),
         ] {
             let found = check_with(from, to);
             assert!(found.contains(expected), "{to}: {found}");

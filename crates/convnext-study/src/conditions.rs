@@ -3,6 +3,7 @@
 use crate::options::RecipeChoice;
 use crate::outcome::StudyOutcome;
 use crate::planned_lengths::lengths_in_words;
+use crate::planned_sizes::own_sizes_in_words;
 use crate::stage::Stage;
 
 impl StudyOutcome {
@@ -23,6 +24,7 @@ impl StudyOutcome {
         };
         add("images", sizes(&[Stage::Pretraining, Stage::Finetuning, Stage::Bench]));
         add("images of downstream trainings", sizes(&[Stage::Downstream]));
+        add("images of single runs", own_sizes_in_words(&self.study, options, &self.plan));
         add("stem stride", options.stem_stride.map(|stride| stride.to_string()));
         add("lengths", lengths_in_words(&self.plan));
         let arguments = Stage::ALL.into_iter().filter_map(|stage| {

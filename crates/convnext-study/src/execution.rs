@@ -98,10 +98,10 @@ impl<'a> Workers<'a> {
     /// Gives up what needs a run without an end. A plan has each run after the one that it needs.
     fn leave_out(&self, shared: &mut Shared<'_>) {
         for (place, run) in self.plan.iter().enumerate() {
-            let needed = run.needs.filter(|needed| shared.stands[*needed] == Stand::Unfinished);
+            let needed = run.needs.iter().find(|needed| shared.stands[**needed] == Stand::Unfinished);
             if let Some(needed) = needed.filter(|_| shared.stands[place] == Stand::Open) {
                 shared.stands[place] = Stand::Unfinished;
-                self.observer.left_out(run, &self.plan[needed].id);
+                self.observer.left_out(run, &self.plan[*needed].id);
             }
         }
     }

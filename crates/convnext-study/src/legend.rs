@@ -21,6 +21,10 @@ impl StudyOutcome {
         if reused > 0 {
             text += &format!(" {reused} of {} runs are those of other studies.", self.plan.len());
         }
+        if self.is_any_unstable() {
+            text += " Unstable: the training loss of the run, or of one that it starts from, ended above its lowest by more than \
+                     half of what it had fallen by, and by more than 5 % of the first epoch's.";
+        }
         if self.has_averages() {
             text += " The paper's numbers are those of the moving average of the weights where its recipe keeps one; that of \
                      ours is in the reports of the runs.";
@@ -30,6 +34,10 @@ impl StudyOutcome {
             text += &format!(" Rows are compared with '{baseline}'.");
         }
         text
+    }
+
+    fn is_any_unstable(&self) -> bool {
+        self.results.iter().flatten().any(|result| result.ending.instability().is_some())
     }
 
     /// `true` if the paper is quoted, and a moving average of the weights was measured as well.

@@ -41,8 +41,13 @@ mod tests {
 
     #[test]
     fn numbers_have_the_digits_that_they_are_worth() {
-        let metric =
-            |percent| ShownMetric { name: String::new(), label: String::new(), percent, compare: false };
+        let metric = |percent| ShownMetric {
+            name: String::new(),
+            label: String::new(),
+            percent,
+            compare: false,
+            over: None,
+        };
         for (value, expected) in [
             (1300.4, "1300"),
             (61.26, "61.3"),

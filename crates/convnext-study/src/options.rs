@@ -61,7 +61,7 @@ pub struct StageOptions {
     /// Epochs in place of the paper's; runs that are longer or shorter in the paper are so here by the same factor.
     #[serde(default)]
     pub epochs: Option<usize>,
-    /// Size of the images.
+    /// Size of the images of runs that name none; others keep the paper's ratio to it ([`Run::image_size`]).
     #[serde(default)]
     pub image_size: Option<String>,
     /// Batch size.

@@ -63,11 +63,50 @@ impl StudyOutcome {
         metric: &ShownMetric,
     ) -> BTreeMap<u64, SeedValue> {
         let Some(run) = row.run.as_deref() else { return BTreeMap::new() };
+        if let Some(over) = metric.over.as_deref().and_then(|name| self.study.row(name)) {
+            let plain = ShownMetric { over: None, ..metric.clone() };
+            let [own, other] = [row, over].map(|row| self.by_seed(row, labels, &plain));
+            return own
+                .into_iter()
+                .map(|(seed, own)| (seed, ratio(other.get(&seed).copied(), own)))
+                .collect();
+        }
         let mut found: BTreeMap<u64, SeedValue> =
             (0..self.options.seeds).map(|seed| (seed, SeedValue::NotRun)).collect();
+        let metric = self.metric_of(row, metric);
         let places = self.places(run, labels).into_iter();
-        found.extend(places.map(|place| (self.plan[place].seed, self.value(place, metric))));
+        found.extend(places.map(|place| (self.plan[place].seed, self.value(place, row, &metric))));
         found
+    }
+
+    /// A metric as the run of a row has it: of an analysis of several networks, that of the row's own.
+    pub(crate) fn metric_of(&self, row: &Row, metric: &ShownMetric) -> ShownMetric {
+        let run = row.run.as_deref().and_then(|run| self.study.run(run));
+        let place = run
+            .zip(row.of.as_ref())
+            .and_then(|(run, of)| run.sources().iter().position(|source| source == of));
+        place.map_or_else(|| metric.clone(), |place| metric.of_network(place))
+    }
+
+    /// Seeds of a row's run that was unstable, or that starts from one that was.
+    pub(crate) fn unstable_seeds(&self, row: &Row, labels: Option<usize>) -> Vec<u64> {
+        let places = row.run.as_deref().map(|run| self.places(run, labels)).unwrap_or_default();
+        let unstable = places.into_iter().filter(|place| self.is_unstable(*place, row));
+        unstable.map(|place| self.plan[place].seed).collect()
+    }
+
+    fn is_unstable(&self, place: usize, row: &Row) -> bool {
+        let own = self.results[place].as_ref().and_then(|result| result.ending.instability());
+        own.is_some() || self.needed_by(place, row).into_iter().any(|needed| self.is_unstable(needed, row))
+    }
+
+    /// The places of the runs that a row's run starts from; of those that an analysis looks at, the row's own.
+    fn needed_by(&self, place: usize, row: &Row) -> Vec<usize> {
+        let needs = &self.plan[place].needs;
+        let is_own = |needed: &&usize| {
+            needs.len() == 1 || row.of.as_ref().is_none_or(|of| self.plan[**needed].name == *of)
+        };
+        needs.iter().filter(is_own).copied().collect()
     }
 
     /// The places of a run's seeds in the plan.
@@ -78,15 +117,16 @@ impl StudyOutcome {
         (0..self.plan.len()).filter(|place| is_meant(&self.plan[*place])).collect()
     }
 
-    fn value(&self, place: usize, metric: &ShownMetric) -> SeedValue {
+    fn value(&self, place: usize, row: &Row, metric: &ShownMetric) -> SeedValue {
         if metric.is_duration() {
             return self.hours(place);
         }
         let Some(result) = &self.results[place] else {
             // It may wait for ever for the one that it needs.
-            let needed = self.plan[place].needs.map(|needed| self.value(needed, metric));
+            let needed = self.needed_by(place, row).into_iter();
             return needed
-                .filter(|needed| matches!(needed, SeedValue::Diverged | SeedValue::Failed))
+                .map(|needed| self.value(needed, row, metric))
+                .find(|needed| matches!(needed, SeedValue::Diverged | SeedValue::Failed))
                 .unwrap_or(SeedValue::NotRun);
         };
         match &result.ending {
@@ -114,7 +154,7 @@ impl StudyOutcome {
                     Some(RunResult { seconds, .. }) => SeedValue::Value(seconds / 3600.0),
                 };
             }
-            next = self.plan[place].needs;
+            next = self.plan[place].needs.first().copied();
         }
         SeedValue::NotMeasured
     }
@@ -128,5 +168,14 @@ impl StudyOutcome {
             }
         }
         names
+    }
+}
+
+/// A value over that of a row; what either has in place of one, the row first.
+fn ratio(over: Option<SeedValue>, own: SeedValue) -> SeedValue {
+    match (over.unwrap_or(SeedValue::NotRun), own) {
+        (SeedValue::Value(over), SeedValue::Value(own)) => SeedValue::Value(over / own),
+        (over, SeedValue::Value(_)) => over,
+        (_, own) => own,
     }
 }

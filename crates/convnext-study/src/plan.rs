@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use convnext_io::WEIGHTS_FILE;
 
 use crate::error::StudyError;
+use crate::image_sizes::image_size;
 use crate::lengths::{Lengths, PlannedLength, Steps, length_key};
 use crate::model_names::filled;
 use crate::option_checks::check_effect;
@@ -34,8 +35,8 @@ pub struct PlannedRun {
     pub length: Option<String>,
     /// Its run folder.
     pub folder: PathBuf,
-    /// Place in the plan of the run that it starts from.
-    pub needs: Option<usize>,
+    /// Places in the plan of the runs that it starts from, or analyses: one at most of a training.
+    pub needs: Vec<usize>,
 }
 
 impl PlannedRun {
@@ -157,12 +158,15 @@ impl Planner<'_> {
         let id = format!("{}-seed{seed}", length_key(&run.name, labels));
         let folder = self.folder.join(RUNS_FOLDER).join(&id);
         // Where a pre-training is shared by all numbers of labels, it has none itself.
-        let needs = run.from.as_deref().and_then(|from| {
+        let needed = |from: &String| {
             earlier.iter().position(|other| {
-                other.name == from && other.seed == seed && (other.labels == labels || other.labels.is_none())
+                other.name == *from
+                    && other.seed == seed
+                    && (other.labels == labels || other.labels.is_none())
             })
-        });
-        let weights = needs.map(|place| earlier[place].folder.join(WEIGHTS_FILE));
+        };
+        let needs: Vec<usize> = run.sources().iter().filter_map(needed).collect();
+        let weights = needs.iter().map(|place| earlier[*place].folder.join(WEIGHTS_FILE)).collect();
         let length = self.length(run, labels, lengths);
         let values = RunValues { seed, labels, length, folder: &folder, weights };
         let arguments = self.arguments(run, &values)?;
@@ -188,7 +192,10 @@ impl Planner<'_> {
             words.flag("--data", self.options.data(run)?.display());
         }
         let from = if run.stage == Stage::Analysis { "--weights" } else { "--init" };
-        words.optional(from, values.weights.as_ref().map(|weights| weights.display()));
+        if !values.weights.is_empty() {
+            words.0.push(from.to_owned());
+            words.0.extend(values.weights.iter().map(|weights| weights.display().to_string()));
+        }
         if run.from.is_none() {
             words.flag("--model", self.fill(run.model.as_deref().unwrap_or("{model}")));
             words.optional("--stem-stride", self.options.stem_stride);
@@ -197,7 +204,7 @@ impl Planner<'_> {
             self.training_arguments(run, values, &mut words);
         }
         if run.stage != Stage::Analysis {
-            words.optional("--image-size", self.image_size(run)?);
+            words.optional("--image-size", image_size(self.options, run)?);
             words.optional("--batch-size", stage.batch_size.or(run.batch_size));
         }
         let common = self.study.common.get(&run.stage).into_iter().flatten();
@@ -237,16 +244,6 @@ impl Planner<'_> {
         }
     }
 
-    fn image_size(&self, run: &Run) -> Result<Option<String>, StudyError> {
-        match (self.options.stage(run.stage).image_size, run.image_size) {
-            (Some(_), Some(own)) => Err(StudyError::Options(format!(
-                "run '{}' is about images of {own} px; leave the size out, or its rows with --only",
-                run.name
-            ))),
-            (asked, own) => Ok(asked.or(own.map(|size| size.to_string()))),
-        }
-    }
-
     /// A text with the models of the options in it: runs that ask for others are not planned.
     fn fill(&self, text: &str) -> String {
         filled(text, self.options.models(self.study)).unwrap_or_else(|| text.to_owned())
@@ -259,7 +256,7 @@ struct RunValues<'a> {
     labels: Option<usize>,
     length: Option<PlannedLength>,
     folder: &'a Path,
-    weights: Option<PathBuf>,
+    weights: Vec<PathBuf>,
 }
 
 /// Words of a command line.

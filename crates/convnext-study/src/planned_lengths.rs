@@ -34,7 +34,7 @@ pub(crate) fn lengths_in_words(plan: &[PlannedRun]) -> Option<String> {
 }
 
 /// The entry of a key in a list that keeps the order in which keys were met.
-fn of<K: Copy + PartialEq, V: Default>(list: &mut Vec<(K, V)>, key: K) -> &mut V {
+pub(crate) fn of<K: PartialEq, V: Default>(list: &mut Vec<(K, V)>, key: K) -> &mut V {
     let place = list.iter().position(|(known, _)| *known == key).unwrap_or(list.len());
     if place == list.len() {
         list.push((key, V::default()));

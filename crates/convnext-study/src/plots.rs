@@ -5,7 +5,7 @@ use convnext_train::EpochReport;
 use crate::outcome::{SeedValue, StudyOutcome};
 use crate::results::Ending;
 use crate::spread::Spread;
-use crate::study::ShownMetric;
+use crate::study::{Row, ShownMetric};
 use crate::table::title;
 
 /// Lines over a common axis.
@@ -65,9 +65,10 @@ impl StudyOutcome {
 
     /// Values of a list, such as those of the layers, by their places from 1.
     fn by_place(&self, metric: &ShownMetric) -> StudyPlot {
-        let lines = self.lines(|place| {
+        let lines = self.lines(|row, place| {
             let ending = &self.results[place].as_ref()?.ending;
-            let values = ending.values(&metric.name).filter(|values| values.len() > 1)?;
+            let values =
+                ending.values(&self.metric_of(row, metric).name).filter(|values| values.len() > 1)?;
             Some(
                 (1..)
                     .zip(values)
@@ -85,7 +86,7 @@ impl StudyOutcome {
 
     fn by_epoch(&self, metric: &ShownMetric) -> StudyPlot {
         let key = format!("validation_{}", metric.name);
-        let lines = self.lines(|place| {
+        let lines = self.lines(|_, place| {
             let value = |epoch: &EpochReport| Some((epoch.epochs, metric.scale() * epoch.value(&key)?));
             Some(self.epochs(place)?.iter().filter_map(value).collect())
         });
@@ -111,12 +112,16 @@ impl StudyOutcome {
     }
 
     /// A line for each row that is run and each number of labels: the mean of its seeds' points.
-    fn lines(&self, points: impl Fn(usize) -> Option<Vec<(f64, f64)>>) -> Vec<(String, Vec<(f64, f64)>)> {
+    fn lines(
+        &self,
+        points: impl Fn(&Row, usize) -> Option<Vec<(f64, f64)>>,
+    ) -> Vec<(String, Vec<(f64, f64)>)> {
         let mut lines = Vec::new();
         for row in self.study.rows.iter() {
             let Some(run) = row.run.as_deref() else { continue };
             for labels in self.labels() {
-                let seeds = self.places(run, labels).into_iter().filter_map(&points).collect();
+                let places = self.places(run, labels).into_iter();
+                let seeds = places.filter_map(|place| points(row, place)).collect();
                 lines.push((with_labels(&row.name, labels), mean(seeds)));
             }
         }

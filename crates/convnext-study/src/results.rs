@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use convnext_io::{EVALUATION_FILE, METRICS_FILE, SUMMARY_FILE};
-use convnext_train::{EpochReport, Summary, ValidationResult};
+use convnext_train::{EpochReport, LossCourse, Summary, ValidationResult};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -30,6 +30,10 @@ pub struct RunResult {
     pub command: String,
     /// Seconds of training over all processes, or of the process of another command.
     pub seconds: f64,
+    /// The losses of a finished training that was unstable; results of earlier versions do not say it, and
+    /// [`Ending::instability`] tells it of them as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unstable: Option<LossCourse>,
     /// The folder of the run that it is a copy of, of another study.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reused_from: Option<PathBuf>,
@@ -71,6 +75,7 @@ impl RunResult {
             labels: run.labels,
             command: run.command_line(),
             seconds,
+            unstable: ending.instability(),
             reused_from: None,
             ending,
         }
@@ -81,6 +86,14 @@ impl Ending {
     /// `true` for a run that failed otherwise than by divergence: it is run again when the study is resumed.
     pub fn is_failure(&self) -> bool {
         matches!(self, Self::Failed { .. })
+    }
+
+    /// The losses of a finished training that was unstable ([`LossCourse::is_unstable`]).
+    pub fn instability(&self) -> Option<LossCourse> {
+        match self {
+            Self::Finished { epochs, .. } => LossCourse::of(epochs).filter(LossCourse::is_unstable),
+            Self::Diverged { .. } | Self::Failed { .. } => None,
+        }
     }
 
     /// The values of a metric.
@@ -104,7 +117,8 @@ pub(crate) fn measured(
     seconds: f64,
 ) -> Result<(Ending, f64), StudyError> {
     if !run.stage.is_training() {
-        let values = values(metrics, &[], printed.unwrap_or(&Value::Null));
+        let metrics = metrics_of(run, metrics);
+        let values = values(&metrics, &[], printed.unwrap_or(&Value::Null));
         return Ok((Ending::Finished { values, epochs: Vec::new() }, seconds));
     }
     let evaluation = read_json::<Value>(&run.folder.join(EVALUATION_FILE))?.unwrap_or(Value::Null);
@@ -115,6 +129,17 @@ pub(crate) fn measured(
     let summary: Option<Summary> = read_json(&run.folder.join(SUMMARY_FILE))?;
     let seconds = summary.map_or(seconds, |summary| summary.seconds);
     Ok((Ending::Finished { values: values(metrics, &named, &evaluation), epochs }, seconds))
+}
+
+/// The metrics of a command that is no training: of an analysis of several networks, those of each.
+fn metrics_of(run: &PlannedRun, metrics: &[ShownMetric]) -> Vec<ShownMetric> {
+    match run.needs.len() {
+        0 | 1 => metrics.to_vec(),
+        networks => {
+            let of_network = |place| metrics.iter().map(move |metric| metric.of_network(place));
+            (0..networks).flat_map(of_network).collect()
+        }
+    }
 }
 
 /// The values of metrics among those of a name, or at their paths in a file.
@@ -190,10 +215,11 @@ mod tests {
     #[test]
     fn a_result_is_read_as_it_was_written() {
         let report = r#"{"epoch":1,"step":8,"epochs":2.0,"train_loss":0.1,"validation_top1":0.75}"#;
+        let risen = r#"{"epoch":2,"step":12,"epochs":3.0,"train_loss":0.7}"#;
         for ending in [
             Ending::Finished {
                 values: BTreeMap::from([("top1".to_owned(), vec![0.1 + 0.2])]),
-                epochs: vec![serde_json::from_str(report).unwrap()],
+                epochs: Vec::from([report, risen].map(|report| serde_json::from_str(report).unwrap())),
             },
             Ending::Diverged { error: "training has diverged".into() },
             Ending::Failed { error: "no space".into() },
@@ -205,6 +231,7 @@ mod tests {
                 labels: Some(10),
                 command: "convnext pretrain".into(),
                 seconds: 0.3,
+                unstable: ending.instability(),
                 reused_from: Some("a/runs/b".into()),
                 ending,
             };

@@ -93,7 +93,7 @@ pub fn reuse(
         let is_begun = folder.result(&run.id).is_some() || run.folder.exists();
         let Some(origin) = origin.filter(|_| !is_begun) else { continue };
         let Some(known) = finished.0.iter().find(|known| known.origin == origin) else { continue };
-        let weights = run.needs.map(|needed| plan[needed].folder.join(WEIGHTS_FILE));
+        let weights = run.needs.first().map(|needed| plan[*needed].folder.join(WEIGHTS_FILE));
         copy_finished(&known.folder, &run.folder, weights.as_deref())?;
         let ended = measured(run, &metrics, None, known.seconds)?;
         let reused_from = Some(known.folder.clone());
@@ -108,7 +108,8 @@ pub fn reuse(
 fn origins(plan: &[PlannedRun], begun: &Begun, versions: &[Option<String>]) -> Vec<Option<Origin>> {
     let mut origins: Vec<Option<Origin>> = Vec::new();
     for (run, version) in plan.iter().zip(versions) {
-        let from = run.needs.map(|needed| origins[needed].clone().map(Box::new));
+        // A training starts from one run at most.
+        let from = run.needs.first().map(|needed| origins[*needed].clone().map(Box::new));
         let words = words(run);
         let data = words.iter().skip_while(|word| *word != "--data").nth(1);
         let names_files = words.iter().any(|word| Some(word) != data && is_path(word));
@@ -129,7 +130,7 @@ fn words(run: &PlannedRun) -> Vec<String> {
     let mut words = Vec::new();
     let mut arguments = run.arguments.iter();
     while let Some(word) = arguments.next() {
-        let is_place = word == "--out" || (word == "--init" && run.needs.is_some());
+        let is_place = word == "--out" || (word == "--init" && !run.needs.is_empty());
         if is_place {
             arguments.next();
         } else {

@@ -9,6 +9,7 @@ use crate::error::{StudyError, unwritable};
 use crate::execution::execute;
 use crate::outcome::StudyOutcome;
 use crate::planned_lengths::lengths_in_words;
+use crate::planned_sizes::own_sizes_in_words;
 use crate::runner::{Runner, StudyObserver};
 use crate::study::Study;
 use crate::study_folder::StudyFolder;
@@ -55,6 +56,9 @@ pub fn run_study(
     let plan = folder.plan()?;
     if let Some(lengths) = lengths_in_words(&plan) {
         observer.message(&format!("lengths: {lengths}"));
+    }
+    if let Some(sizes) = own_sizes_in_words(folder.study(), folder.options(), &plan) {
+        observer.message(&format!("sizes in the paper's ratio to that of the others: {sizes}"));
     }
     execute(folder, &plan, parallel, runner, observer)?;
     let results = plan.iter().map(|run| folder.result(&run.id).cloned()).collect();

@@ -23,9 +23,8 @@ pub(crate) fn next_run(plan: &[PlannedRun], stands: &[Stand]) -> Option<usize> {
         return None;
     }
     (0..plan.len()).find(|place| {
-        let needed = plan[*place].needs.map(|needed| stands[needed]);
         stands[*place] == Stand::Open
-            && needed.is_none_or(|needed| needed == Stand::Finished)
+            && plan[*place].needs.iter().all(|needed| stands[*needed] == Stand::Finished)
             && !(any_runs && is_alone(*place))
     })
 }
@@ -61,7 +60,7 @@ mod tests {
             arguments: Vec::new(),
             length: None,
             folder: Default::default(),
-            needs,
+            needs: needs.into_iter().collect(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The file of a study: runs, and rows of a table that show them.
 
 use std::collections::BTreeMap;
+use std::slice;
 
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +66,9 @@ pub struct ShownMetric {
     /// `true` for a metric besides the first one that rows are compared by.
     #[serde(default)]
     pub compare: bool,
+    /// Row whose value is divided by that of each, seed by seed: of hours, that is a speedup.
+    #[serde(default)]
+    pub over: Option<String>,
 }
 
 /// Name of the metric that is the time of a row's pre-training in hours.
@@ -74,6 +78,12 @@ impl ShownMetric {
     /// Factor from a value to what is shown.
     pub fn scale(&self) -> f64 {
         if self.percent { 100.0 } else { 1.0 }
+    }
+
+    /// The same of one network of an analysis of several, by its place.
+    pub(crate) fn of_network(&self, place: usize) -> Self {
+        let name = self.name.replacen("/models/*/", &format!("/models/{place}/"), 1);
+        Self { name, ..self.clone() }
     }
 
     /// `true` for a metric that is no result of a run, but a duration.
@@ -107,9 +117,9 @@ pub struct Run {
     pub name: String,
     /// Part in the study.
     pub stage: Stage,
-    /// Earlier run whose weights it starts from, or analyses.
+    /// Earlier run whose weights it starts from; of an analysis, one or several whose networks it looks at side by side.
     #[serde(default)]
-    pub from: Option<String>,
+    pub from: Option<Sources>,
     /// Model of a run that starts from none; `{model}` if nothing is said.
     #[serde(default)]
     pub model: Option<String>,
@@ -119,7 +129,8 @@ pub struct Run {
     /// Epochs in the paper, where they are not those of the stage.
     #[serde(default)]
     pub epochs: Option<usize>,
-    /// Size of the images in pixels, where it is not that of the recipe.
+    /// Size of the images in pixels in the paper, where it is not that of the recipe. With another size in the options, the
+    /// ratio of the two is that of this one to 224, downstream to 512.
     #[serde(default)]
     pub image_size: Option<usize>,
     /// Batch size, unless the user names one.
@@ -128,6 +139,26 @@ pub struct Run {
     /// Further arguments.
     #[serde(default)]
     pub arguments: Vec<String>,
+}
+
+/// Names of earlier runs: a name, or a list of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Sources {
+    /// One run.
+    One(String),
+    /// Several runs, in the order of their networks.
+    Several(Vec<String>),
+}
+
+impl Sources {
+    /// The names.
+    pub fn names(&self) -> &[String] {
+        match self {
+            Self::One(name) => slice::from_ref(name),
+            Self::Several(names) => names,
+        }
+    }
 }
 
 /// A row of the table: a run, or a model that this program does not have, whose numbers are quoted.
@@ -142,6 +173,9 @@ pub struct Row {
     /// The run that it shows; none for a quoted row.
     #[serde(default)]
     pub run: Option<String>,
+    /// Of an analysis of several runs, the one whose network it shows.
+    #[serde(default)]
+    pub of: Option<String>,
     /// The paper's numbers, in the order of [`Study::metrics`]; those at the end may be missing.
     #[serde(default)]
     pub paper: Vec<PaperValue>,
@@ -164,6 +198,11 @@ pub enum PaperValue {
 }
 
 impl Run {
+    /// Names of the runs that it starts from, or analyses.
+    pub(crate) fn sources(&self) -> &[String] {
+        self.from.as_ref().map_or(&[], Sources::names)
+    }
+
     /// Places of the models that it asks for, from 1.
     pub(crate) fn models(&self) -> Vec<usize> {
         let texts = self.model.iter().chain(&self.recipe).chain(&self.arguments);
@@ -187,16 +226,16 @@ impl Study {
         self.runs.iter().find(|run| run.name == name)
     }
 
-    /// The run of a name and those that it starts from, the first one first.
+    /// The run of a name and all those that it starts from, each after what it starts from.
     pub(crate) fn chain(&self, name: &str) -> Vec<&Run> {
-        let mut chain = Vec::new();
-        let mut next = self.run(name);
-        while let Some(run) = next {
-            chain.push(run);
-            next = run.from.as_deref().and_then(|from| self.run(from));
+        let mut names = vec![name];
+        // A run stands below those that it starts from.
+        for run in self.runs.iter().rev().filter(|run| !run.sources().is_empty()) {
+            if names.contains(&run.name.as_str()) {
+                names.extend(run.sources().iter().map(String::as_str));
+            }
         }
-        chain.reverse();
-        chain
+        self.runs.iter().filter(|run| names.contains(&run.name.as_str())).collect()
     }
 
     /// The row of a name.

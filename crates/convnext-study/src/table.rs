@@ -77,7 +77,11 @@ impl StudyOutcome {
             has.baselines.then(|| baseline.map_or_else(|| NOTHING.to_owned(), |other| other.name.clone())),
         );
         for (place, labels) in self.labels().into_iter().enumerate() {
-            cells.extend(self.shown(place).map(|metric| cell(metric, &self.by_seed(row, labels, metric))));
+            let unstable = self.unstable_seeds(row, labels);
+            cells.extend(self.shown(place).map(|metric| {
+                let unstable: &[u64] = if metric.is_duration() { &[] } else { &unstable };
+                cell(metric, &self.by_seed(row, labels, metric), unstable)
+            }));
             cells.extend(self.compared(has).map(|metric| self.comparison(row, labels, metric)));
         }
         let paper = |place| row.paper.get(place).map_or_else(|| NOTHING.to_owned(), PaperValue::in_words);
@@ -187,8 +191,8 @@ pub(crate) fn title(metric: &ShownMetric) -> String {
     if metric.percent { format!("{} in %", metric.label) } else { metric.label.clone() }
 }
 
-/// A metric over seeds in words.
-fn cell(metric: &ShownMetric, seeds: &BTreeMap<u64, SeedValue>) -> String {
+/// A metric over seeds in words, with a remark where some are of unstable trainings.
+fn cell(metric: &ShownMetric, seeds: &BTreeMap<u64, SeedValue>, unstable: &[u64]) -> String {
     let values: Vec<f64> = seeds
         .values()
         .filter_map(|value| match value {
@@ -213,9 +217,16 @@ fn cell(metric: &ShownMetric, seeds: &BTreeMap<u64, SeedValue>) -> String {
         };
         return others.map(all).collect::<Vec<_>>().join(", ");
     }
+    let count = values.len();
     let Spread { mean, deviation } = Spread::of(values);
     let decimals = metric.decimals(mean.abs().max(deviation.unwrap_or_default()));
     let mut text = format!("{mean:.decimals$}");
     text.extend(deviation.map(|deviation| format!(" ± {deviation:.decimals$}")));
+    let is_value = |seed: &&u64| matches!(seeds.get(*seed), Some(SeedValue::Value(_)));
+    match unstable.iter().filter(is_value).count() {
+        0 => {}
+        unstable if unstable == count => text += ", unstable",
+        unstable => text += &format!(", {unstable} unstable"),
+    }
     others.fold(text, |text, (count, words)| format!("{text}, {count} {words}"))
 }

@@ -4,6 +4,10 @@
 
 mod toy;
 
+mod tables {
+    mod networks;
+}
+
 use std::path::Path;
 
 use convnext_study::{PlannedRun, Study, StudyFolder, StudyOptions, StudyOutcome, plan, run_study};
@@ -76,6 +80,25 @@ fn hours_of_a_pretraining_stand_though_its_finetuning_failed() {
     let table = ran(&hours(), rule, &options("seeds = 1")).table();
     assert_eq!(table.rows[0][2..4], ["failed", "0.000694"]);
     assert_eq!(table.rows[1][2..4], ["diverged", "diverged"]);
+}
+
+#[test]
+fn a_speedup_is_the_ratio_of_another_rows_hours() {
+    let speedup = r#"label = "hours" }, { name = "pretraining_hours", label = "speedup", over = "Large" }"#;
+    let text = HOURS.replace(r#"label = "hours" }"#, speedup);
+    // Twice as many steps as the others.
+    let text = text.replace(r#""{model2}" }"#, r#""{model2}", arguments = ["--steps", "8"] }"#);
+    let with = |rule: Rule| {
+        let table = ran(&toml::from_str(&text).unwrap(), rule, &options("seeds = 2")).table();
+        assert_eq!(table.head[4], "speedup");
+        [table.rows[0][4].clone(), table.rows[1][4].clone()]
+    };
+    assert_eq!(with(|_| Ok(0.5)), ["2.000 ± 0.000", "1.000 ± 0.000"]);
+    let diverging: Rule = |run| match run.name.as_str() {
+        "large-masks" => Err(failure("training has diverged", true)),
+        _ => Ok(0.5),
+    };
+    assert_eq!(with(diverging), ["diverged", "diverged"]);
 }
 
 #[test]

@@ -19,6 +19,7 @@ pub(crate) mod prepared;
 pub(crate) mod run_job;
 pub(crate) mod run_length;
 pub(crate) mod scratch_run;
+pub(crate) mod stability;
 pub(crate) mod step_error;
 pub(crate) mod step_share;
 pub(crate) mod step_timing;

@@ -8,6 +8,7 @@ mod toy;
 mod any_task {
     mod jumping;
     mod stopping;
+    mod unstable;
     mod validating;
 }
 

@@ -56,7 +56,10 @@ impl Runner for Toy {
             Err(end) => return end,
         };
         if !run.stage.is_training() {
-            return CommandEnd::Success(Some(json!({ "layers": [{ "d": top1 }, { "d": top1 / 2.0 }] })));
+            let layers = |top1: f64| json!({ "layers": [{ "d": top1 }, { "d": top1 / 2.0 }] });
+            let models: Vec<_> = (1..=run.needs.len()).map(|place| layers(top1 / place as f64)).collect();
+            let layers = layers(top1)["layers"].take();
+            return CommandEnd::Success(Some(json!({ "layers": layers, "models": models })));
         }
         let steps: usize =
             flag(run, "--steps").map_or(IMAGES / IMAGES_A_STEP, |steps| steps.parse().unwrap());
@@ -65,6 +68,9 @@ impl Runner for Toy {
         let step =
             json!({ "step": 1, "epoch": 0, "loss": 0.5, "learning_rate": 0.1, "images_per_second": 20.0 });
         let metric = json!({ "name": "top1", "value": top1, "direction": "higher", "unit": "fraction" });
+        // A run of this name ends with a higher loss than it had before.
+        let before = json!({ "epoch": 0, "step": 1, "epochs": 1.0, "train_loss": 0.25 });
+        let before = if run.name.starts_with("rising") { format!("{before}\n") } else { String::new() };
         let summary = json!({ "steps": steps, "epochs": 1, "images": IMAGES, "seconds": 2.5 * epochs, "last": last,
             "best": null, "corrupt": [] });
         let machine = json!({ "processor": "toy", "threads": 1, "device": "CPU", "precision": "f32" });
@@ -72,7 +78,7 @@ impl Runner for Toy {
             "validation_images": 0, "machine": machine });
         fs::create_dir_all(&run.folder).unwrap();
         for (name, text) in [
-            ("metrics.jsonl", format!("{step}\n{last}\n")),
+            ("metrics.jsonl", format!("{step}\n{before}{last}\n")),
             ("evaluation.json", json!({ "kind": "classification", "metrics": [metric] }).to_string()),
             ("summary.json", summary.to_string()),
             ("run.json", record.to_string()),

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::TrainError;
 use crate::run::files::output;
 use crate::training::learner::Learner;
+use crate::training::stability::LossCourse;
 
 /// Checkpoints that are kept besides the best one.
 const KEPT: usize = 2;
@@ -51,6 +52,9 @@ pub(crate) struct Progress {
     /// Comparisons by the monitored metric since then.
     #[serde(default)]
     pub(crate) since_best: usize,
+    /// Losses of the epochs so far; checkpoints of earlier versions do not say it, so that only those after them count.
+    #[serde(default)]
+    pub(crate) losses: Option<LossCourse>,
     /// Files that could not be read.
     pub(crate) corrupt: Vec<CorruptFile>,
     /// Steps that the optimiser has made with each parameter.

@@ -8,6 +8,7 @@ use crate::run::checkpoint::Best;
 use crate::training::early_stopping::EarlyStop;
 use crate::training::epoch_report::EpochReport;
 use crate::training::metric::{Direction, Metric};
+use crate::training::stability::LossCourse;
 
 /// Summary of a finished run, written when nothing is left to do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +30,9 @@ pub struct Summary {
     /// Early end of the training, if it did not make all steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_early: Option<Box<EarlyStop>>,
+    /// The losses of a training that was unstable ([`LossCourse::is_unstable`]); runs of earlier versions do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unstable: Option<Box<LossCourse>>,
     /// The best weights.
     pub best: Option<Best>,
     /// Comparisons by the monitored metric since then; runs of earlier versions do not say it.

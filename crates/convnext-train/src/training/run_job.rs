@@ -80,7 +80,7 @@ fn open_folder(
         ranks.is_first().then(|| RunFolder::open(&settings.out, config, settings.resume)).transpose();
     let (run, finished) = match meet(ranks, opened)? {
         Some(Opened::Unfinished(run)) => (Some(run), None),
-        Some(Opened::Finished(summary)) => (None, Some(summary)),
+        Some(Opened::Finished(summary)) => (None, Some(*summary)),
         None => (None, None),
     };
     // In JSON, because a summary leaves out what is not set.

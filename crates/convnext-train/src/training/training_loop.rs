@@ -67,6 +67,9 @@ pub fn train<T: Task>(
     if let Some(stop) = &summary.stopped_early {
         observer.message(&stop.to_string());
     }
+    if let Some(losses) = &summary.unstable {
+        log::warn!("the training was unstable: {losses}; a lower learning rate may help");
+    }
     let corrupt = summary.corrupt.len();
     if corrupt > 0 {
         log::warn!("{corrupt} of {} images could not be read and were replaced by others", summary.images);

@@ -25,6 +25,8 @@ pub(super) struct Jumping {
     agreement: Agreement,
     validation_images: usize,
     breaks: Breaks,
+    /// `true` for a loss that is as many times as high as steps were begun.
+    rises: bool,
     pub(super) step: Cell<usize>,
     pub(super) validations: Cell<usize>,
 }
@@ -32,12 +34,18 @@ pub(super) struct Jumping {
 impl Jumping {
     pub(super) fn new(breaks: Breaks) -> Self {
         let agreement = Agreement::new(Device::flex().autodiff());
-        Self { agreement, validation_images: 0, breaks, step: Cell::new(0), validations: Cell::new(0) }
+        let (step, validations) = (Cell::new(0), Cell::new(0));
+        Self { agreement, validation_images: 0, breaks, rises: false, step, validations }
     }
 
     /// The same with so many images to measure on.
     pub(super) fn validated_on(self, validation_images: usize) -> Self {
         Self { validation_images, ..self }
+    }
+
+    /// The same with a loss that rises from step to step.
+    pub(super) fn rising(self) -> Self {
+        Self { rises: true, ..self }
     }
 
     fn check(&self, breaks: Breaks) -> Result<(), TrainError> {
@@ -51,7 +59,9 @@ impl Task for Jumping {
 
     fn loss(&self, model: &Toy, batch: BatchOf<Self>) -> Result<Loss, TrainError> {
         self.check(Breaks::InStep(self.step.get()))?;
-        self.agreement.loss(model, batch)
+        let loss = self.agreement.loss(model, batch)?;
+        let factor = if self.rises { self.step.get() as f64 } else { 1.0 };
+        Ok(Loss { total: loss.total * factor, ..loss })
     }
 
     fn before_step(&self, model: Toy, step: usize, total_steps: usize) -> Toy {

@@ -15,6 +15,7 @@ use crate::training::epoch_report::EpochReport;
 use crate::training::metric::{AVERAGE_PREFIX, Metric};
 use crate::training::monitored_metric::MonitoredMetric;
 use crate::training::observer::{EpochProgress, Observer};
+use crate::training::stability::LossCourse;
 use crate::training::task::Task;
 use crate::training::validation_result::ValidationResult;
 
@@ -48,6 +49,7 @@ impl<T: Task> Training<'_, T> {
         if self.is_stopped_early() && !self.is_finished() {
             self.save_weights(averaged.as_ref()).map_err(|error| self.diverged(error, step))?;
         }
+        self.progress.losses = LossCourse::after(self.progress.losses, &report);
         self.run.write(|run| run.record_epoch(&report))?;
         self.show(&report, &measured, observer);
         Ok(report)
@@ -153,6 +155,7 @@ impl<T: Task> Training<'_, T> {
             seconds: self.seconds(),
             monitored: last.monitored.clone().map(Box::new),
             stopped_early: self.early_stop(&last).map(Box::new),
+            unstable: self.progress.losses.filter(LossCourse::is_unstable).map(Box::new),
             last,
             best: self.progress.best.clone(),
             since_best: self.progress.since_best,

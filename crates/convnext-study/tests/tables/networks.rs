@@ -1,0 +1,92 @@
+//! Unstable trainings, and analyses of several networks, with a runner that trains nothing.
+
+use convnext_study::{Study, StudyOutcome};
+
+use crate::toy::{Rule, failure, options};
+
+const NETWORKS: &str = r#"
+title = "Networks"
+question = "Do they differ?"
+models = ["micro"]
+metrics = [{ name = "/models/*/layers/*/d", label = "distance" }]
+epochs = { pretraining = 8 }
+runs = [
+  { name = "plain", stage = "pretraining" },
+  { name = "rising", stage = "pretraining", model = "v1-{model}" },
+  { name = "features", stage = "analysis", from = ["rising", "plain"] },
+]
+rows = [
+  { name = "V1", run = "features", of = "rising" },
+  { name = "V2", run = "features", of = "plain" },
+]
+"#;
+
+const RISING: &str = r#"
+title = "Rising"
+question = "Is it stable?"
+models = ["micro"]
+metrics = [{ name = "top1", label = "top-1", percent = true }, { name = "pretraining_hours", label = "hours" }]
+baseline = "plain"
+epochs = { pretraining = 8, finetuning = 2 }
+runs = [
+  { name = "rising", stage = "pretraining" },
+  { name = "tuned", stage = "finetuning", from = "rising" },
+  { name = "plain", stage = "finetuning" },
+]
+rows = [{ name = "unsure", run = "tuned" }, { name = "plain", run = "plain" }]
+"#;
+
+fn ran(text: &str, rule: Rule, seeds: u64) -> StudyOutcome {
+    let study: Study = toml::from_str(text).unwrap();
+    crate::ran(&study, rule, &options(&format!("seeds = {seeds}")))
+}
+
+#[test]
+fn what_starts_from_an_unstable_training_is_marked() {
+    let outcome = ran(RISING, |_| Ok(0.5), 1);
+    let table = outcome.table();
+    // Hours are those of the training, whatever became of it.
+    assert_eq!(table.rows[0][1..4], ["50.00, unstable", "0.000694", "+0.00"]);
+    assert_eq!(table.rows[1][1], "50.00");
+    assert!(outcome.legend().contains("Unstable: the training loss"), "{}", outcome.legend());
+    let rising = outcome.results[0].as_ref().unwrap();
+    let line = serde_json::to_value(rising).unwrap();
+    assert_eq!((&line["run"], &line["unstable"]["lowest"]["loss"]), (&"rising-seed0".into(), &0.25.into()));
+    // One of two seeds.
+    let failing: Rule = |run| match (run.name.as_str(), run.seed) {
+        ("tuned", 1) => Err(failure("no space", false)),
+        _ => Ok(0.5),
+    };
+    assert_eq!(ran(RISING, failing, 2).table().rows[0][1], "50.00, unstable, 1 failed");
+}
+
+#[test]
+fn rows_show_the_networks_of_one_analysis() {
+    let outcome = ran(NETWORKS, |_| Ok(0.5), 1);
+    let analysis = outcome.plan.last().unwrap();
+    let words = analysis.arguments.join(" ");
+    let weights = |run: &str| format!("runs/{run}-seed0/weights.safetensors");
+    let first = words.find(&weights("rising")).unwrap();
+    assert!(
+        first < words.find(&weights("plain")).unwrap() && words.matches("--weights").count() == 1,
+        "{words}"
+    );
+    assert_eq!((analysis.needs.as_slice(), outcome.plan.len()), (&[1, 0][..], 3));
+    // The mean of 0.5 and 0.25, and half of both.
+    let table = outcome.table();
+    assert_eq!([&table.rows[0][1], &table.rows[1][1]], ["0.375, unstable", "0.188"]);
+    let plots = outcome.plots();
+    let by_layer = plots.iter().find(|plot| plot.title.ends_with("by layer")).unwrap();
+    assert_eq!(by_layer.lines[0].1, [(1.0, 0.5), (2.0, 0.25)]);
+    assert_eq!(by_layer.lines[1].1, [(1.0, 0.25), (2.0, 0.125)]);
+}
+
+#[test]
+fn a_network_that_diverged_leaves_the_analysis_out_and_marks_its_own_row() {
+    let diverging: Rule = |run| match run.name.as_str() {
+        "rising" => Err(failure("training has diverged", true)),
+        _ => Ok(0.5),
+    };
+    let table = ran(NETWORKS, diverging, 1).table();
+    assert_eq!([&table.rows[0][1], &table.rows[1][1]], ["diverged", "not run"]);
+}

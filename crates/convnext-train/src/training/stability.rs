@@ -1,0 +1,145 @@
+//! Stability of a training: whether it ended with what it had learnt.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::training::epoch_report::EpochReport;
+
+/// Share of the first epoch's loss up to which a rise is taken for chance.
+const CHANCE: f64 = 0.05;
+
+/// Share of what the loss had fallen by that a stable training may lose again.
+const MAY_BE_LOST: f64 = 0.5;
+
+/// Mean training loss of a whole epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct EpochLoss {
+    /// The epoch, from 0.
+    pub epoch: u64,
+    /// The mean loss of its steps.
+    pub loss: f64,
+}
+
+/// The epochs by whose losses a training is called stable or not. One that was cut short is none of them: its mean is
+/// that of a few steps.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LossCourse {
+    /// The first one.
+    pub first: EpochLoss,
+    /// That with the lowest loss, of equals the first one.
+    pub lowest: EpochLoss,
+    /// The last one.
+    pub last: EpochLoss,
+}
+
+impl LossCourse {
+    /// Of the reports of a training in their order; `None` before an epoch was whole.
+    pub fn of<'a>(reports: impl IntoIterator<Item = &'a EpochReport>) -> Option<Self> {
+        reports.into_iter().fold(None, Self::after)
+    }
+
+    /// The course with one more report, that of a part of an epoch left out.
+    pub(crate) fn after(before: Option<Self>, report: &EpochReport) -> Option<Self> {
+        if report.epochs.fract() != 0.0 {
+            return before;
+        }
+        let last = EpochLoss { epoch: report.epoch, loss: report.train_loss };
+        let Some(Self { first, lowest, .. }) = before else {
+            return Some(Self { first: last, lowest: last, last });
+        };
+        let lowest = if last.loss < lowest.loss { last } else { lowest };
+        Some(Self { first, lowest, last })
+    }
+
+    /// `true` if the loss ended above its lowest by more than half of what it had fallen by until then, and by more than
+    /// 5 % of the first epoch's: the training lost most of what it had learnt, and did not find it again. What it did in
+    /// between does not count.
+    pub fn is_unstable(&self) -> bool {
+        let risen = self.last.loss - self.lowest.loss;
+        let fallen = self.first.loss - self.lowest.loss;
+        risen > MAY_BE_LOST * fallen && risen > CHANCE * self.first.loss
+    }
+}
+
+impl fmt::Display for LossCourse {
+    /// Such as `the mean training loss rose from 0.9195 in epoch 1 to 0.9900 in epoch 3`.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { lowest, last, .. } = self;
+        write!(
+            formatter,
+            "the mean training loss rose from {:.4} in epoch {} to {:.4} in epoch {}",
+            lowest.loss,
+            lowest.epoch + 1,
+            last.loss,
+            last.epoch + 1
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reports(losses: &[f64]) -> Vec<EpochReport> {
+        let report = |(epoch, &train_loss): (u64, &f64)| EpochReport {
+            epoch,
+            epochs: epoch as f64 + 1.0,
+            train_loss,
+            ..EpochReport::default()
+        };
+        (0..).zip(losses).map(report).collect()
+    }
+
+    fn is_unstable(losses: &[f64]) -> bool {
+        LossCourse::of(&reports(losses)).is_some_and(|course| course.is_unstable())
+    }
+
+    #[test]
+    fn a_training_is_unstable_when_its_loss_rises_and_stays_high() {
+        for losses in [
+            // GRN without its norm over the positions, on CIFAR-10 and on the digits.
+            &[0.9195, 0.9923, 0.9900][..],
+            &[0.71, 0.94, 0.85],
+            &[0.9, 0.6, 0.8],
+            &[1.0, 1.06],
+            &[2.3, 0.01, 2.3],
+        ] {
+            assert!(is_unstable(losses), "{losses:?}");
+        }
+    }
+
+    #[test]
+    fn a_training_is_stable_when_its_loss_falls_or_comes_down_again() {
+        for losses in [
+            &[][..],
+            &[0.9],
+            &[0.9, 0.9, 0.9],
+            &[0.9, 0.7, 0.6],
+            // By chance, and where there is little left to lose.
+            &[2.303, 2.31],
+            &[1.0, 1.04],
+            &[2.3, 0.01, 0.03],
+            &[0.9, 0.6, 0.74],
+            &[0.9, 5.0, 0.6],
+        ] {
+            assert!(!is_unstable(losses), "{losses:?}");
+        }
+    }
+
+    #[test]
+    fn an_epoch_that_was_cut_short_does_not_count() {
+        let mut reports = reports(&[0.9, 0.6, 2.0]);
+        assert!(LossCourse::of(&reports).unwrap().is_unstable());
+        reports[2].epochs = 2.25;
+        let course = LossCourse::of(&reports).unwrap();
+        assert!(!course.is_unstable() && course.last.epoch == 1, "{course:?}");
+    }
+
+    #[test]
+    fn the_course_names_the_epochs_from_one() {
+        let course = LossCourse::of(&reports(&[0.9195, 0.9923, 0.99])).unwrap();
+        let expected = "the mean training loss rose from 0.9195 in epoch 1 to 0.9900 in epoch 3";
+        assert_eq!(course.to_string(), expected);
+    }
+}
