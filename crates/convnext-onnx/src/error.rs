@@ -9,7 +9,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum OnnxError {
     /// Logits are asked of weights without a head.
-    #[error("{what} has no logits; export its feature maps, or fine-tune it first")]
+    #[error("{what} has no logits; give --features for its feature maps, or fine-tune it first")]
     NoLogits {
         /// Description of the weights.
         what: String,

@@ -249,6 +249,31 @@ fn the_numbers_that_studies_quote_stand_in_their_sections_of_the_papers_tables()
     }
 }
 
+/// What is computed takes no study.
+const WITHOUT_STUDY: &str = "Sizes and costs";
+
+#[test]
+fn every_section_with_results_of_the_paper_beside_ours_names_a_study() {
+    let text = fs::read_to_string(root().join("docs/results/paper-tables.md")).unwrap();
+    let is_head = |pair: &[&str]| {
+        pair[1].starts_with("|---") && ["paper", "ours"].iter().all(|word| pair[0].contains(word))
+    };
+    let mut checked = 0;
+    for section in text.split("\n## ").skip(1) {
+        let lines: Vec<&str> = section.lines().collect();
+        let named = section.split("`convnext study run ").skip(1);
+        let named: Vec<&str> = named.filter_map(|rest| rest.split(['`', ' ']).next()).collect();
+        for name in &named {
+            assert!(STUDIES.iter().any(|(known, _)| known == name), "{}: no study {name}", lines[0]);
+        }
+        if lines.windows(2).any(is_head) && lines[0] != WITHOUT_STUDY {
+            assert!(!named.is_empty(), "{} names no study", lines[0]);
+            checked += 1;
+        }
+    }
+    assert!(checked > 10, "{checked}");
+}
+
 #[test]
 fn readme_and_architecture_stay_short() {
     for (page, most) in [("README.md", 1800), ("ARCHITECTURE.md", 2500)] {

@@ -37,7 +37,10 @@ fn logits_of_a_task_without_classes_of_images() {
     let task = SegmentationTask { classes: ClassNames::default(), palette: Vec::new(), head };
     weights.metadata.task = Tagged::new(&task);
     let error = refused(&weights, options(&weights, OnnxOutput::Logits)).to_string();
-    assert!(error.contains("the task 'segmentation' has no logits; export its feature maps"), "{error}");
+    assert!(
+        error.contains("the task 'segmentation' has no logits; give --features for its feature maps"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -19,7 +19,8 @@ pub struct Schedule {
     pub peak: f64,
     /// Learning rate that the curve runs towards and never falls below.
     pub minimum: f64,
-    /// Steps of the warm-up; fractions count.
+    /// Steps of the warm-up; fractions count, but a warm-up shorter than one step is none: the first step would learn
+    /// nothing, and it may be the only one.
     pub warmup_steps: f64,
     /// Share of the curve's rate that the first step of the warm-up has: mmcv's `warmup_ratio`.
     pub warmup_start: f64,
@@ -53,22 +54,27 @@ impl Schedule {
     /// The learning rate of step `step`, counted from 0.
     pub fn learning_rate(&self, step: usize) -> f64 {
         let on_curve = self.on_curve(step);
-        let time = step as f64;
-        if time >= self.warmup_steps {
+        let (time, warmup) = (step as f64, self.warmup());
+        if time >= warmup {
             return on_curve;
         }
         // mmcv's `1 - (1 - t / W) * (1 - ratio)`, sorted so that a start of 0 changes no bit of the first term.
-        on_curve * time / self.warmup_steps * (1.0 - self.warmup_start) + on_curve * self.warmup_start
+        on_curve * time / warmup * (1.0 - self.warmup_start) + on_curve * self.warmup_start
+    }
+
+    /// Steps of the warm-up that are made.
+    fn warmup(&self) -> f64 {
+        if self.warmup_steps < 1.0 { 0.0 } else { self.warmup_steps }
     }
 
     /// The rate as it would be without a warm-up.
     fn on_curve(&self, step: usize) -> f64 {
-        let (time, total) = (step as f64, self.total_steps as f64);
+        let (time, total, warmup) = (step as f64, self.total_steps as f64, self.warmup());
         match &self.curve {
-            RateCurve::Cosine if time < self.warmup_steps => self.peak,
+            RateCurve::Cosine if time < warmup => self.peak,
             RateCurve::Cosine => {
-                let rest = total - self.warmup_steps;
-                let progress = if rest > 0.0 { ((time - self.warmup_steps) / rest).min(1.0) } else { 1.0 };
+                let rest = total - warmup;
+                let progress = if rest > 0.0 { ((time - warmup) / rest).min(1.0) } else { 1.0 };
                 self.minimum + (self.peak - self.minimum) * 0.5 * (1.0 + (PI * progress).cos())
             }
             RateCurve::Poly { power } => {
@@ -87,8 +93,8 @@ impl fmt::Display for Schedule {
     /// Such as `learning rate 1.0e-3 at most, warm-up of 12 steps, cosine to 1.0e-6`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "learning rate {:.1e} at most", self.peak)?;
-        if self.warmup_steps > 0.0 {
-            write!(formatter, ", warm-up of {} steps", (10.0 * self.warmup_steps).round() / 10.0)?;
+        if self.warmup() > 0.0 {
+            write!(formatter, ", warm-up of {} steps", (10.0 * self.warmup()).round() / 10.0)?;
         }
         let end = if self.minimum == 0.0 { "0".to_owned() } else { format!("{:.1e}", self.minimum) };
         match &self.curve {
@@ -140,6 +146,20 @@ mod tests {
     fn without_warm_up_it_starts_at_the_peak() {
         let schedule = Schedule { peak: 2.0, minimum: 0.0, total_steps: 1, ..cosine(0.0, 0.0) };
         assert_eq!(schedule.learning_rate(0), 2.0);
+    }
+
+    /// Bug: the only step of a training was within its warm-up, and so had a rate of 0.
+    #[test]
+    fn a_warm_up_shorter_than_a_step_is_none() {
+        let poly = RateCurve::Poly { power: 1.0 };
+        for curve in [RateCurve::Cosine, poly] {
+            let short = Schedule { total_steps: 1, curve, ..cosine(0.2, 0.0) };
+            check(&short, &[(0, 1.0)]);
+            assert!(!short.to_string().contains("warm-up"), "{short}");
+        }
+        assert_eq!(cosine(0.99, 0.5).learning_rate(7), cosine(0.0, 0.5).learning_rate(7));
+        check(&cosine(1.0, 0.0), &[(0, 0.0), (1, 1.0)]);
+        assert!(cosine(1.0, 0.0).to_string().contains("warm-up of 1 steps"));
     }
 
     /// Rates of runs that began before there was more than a cosine must not change in a single bit.

@@ -1,19 +1,20 @@
 //! Recorded state of the run in a folder: its configuration and, of a finished one, its summary.
 
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use convnext_core::ValueRange;
-use convnext_io::{CONFIG_FILE, SUMMARY_FILE};
+use convnext_io::{CONFIG_FILE, METRICS_FILE, SUMMARY_FILE};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::error::TrainError;
 use crate::recipe::length::Length;
+use crate::run::events::EVENTS_FILE;
 use crate::run::files::output;
 use crate::run::old_runs::in_current_form;
-use crate::run::run_changes::{ResumeMode, changes};
+use crate::run::run_changes::{ResumeMode, changes, is_of_length};
 use crate::run::summary::Summary;
 
 /// `true` if the folder holds the run of this configuration, or no more than what a run leaves that is killed
@@ -24,21 +25,30 @@ use crate::run::summary::Summary;
 /// [`TrainError::Output`] when the folder cannot be read.
 pub(crate) fn is_same_run(run: &Path, config: &Table, how: ResumeMode) -> Result<bool, TrainError> {
     let Some(begun) = recorded_config(run)? else {
-        let beginning = format!(".{CONFIG_FILE}.");
         let entries = fs::read_dir(run).map_err(|source| output(run, source))?;
-        return Ok(entries
-            .flatten()
-            .all(|entry| entry.file_name().to_string_lossy().starts_with(&beginning)));
+        return Ok(entries.flatten().all(|entry| is_of_beginning(&entry)));
     };
     let found = changes(&begun, config, how);
     if found.is_empty() {
         return Ok(true);
     }
-    let advice = match changes(&begun, config, ResumeMode::Extended).is_empty() {
-        true => "give --extend, by which its length may grow and its patience change",
-        false => "resume it with the same ones",
+    let advice = if changes(&begun, config, ResumeMode::Extended).is_empty() {
+        "give --extend, by which its length may grow and its patience change"
+    } else if how == ResumeMode::Extended && found.iter().all(|change| is_of_length(change)) {
+        "give at least what it had, in the same unit, because --extend lets length and patience only grow"
+    } else {
+        "resume it with the same ones"
     };
     Err(TrainError::Changed { path: run.to_owned(), changes: found.join(", "), advice })
+}
+
+/// `true` for what a run has before its configuration: that half written, and logs without a byte.
+fn is_of_beginning(entry: &DirEntry) -> bool {
+    let name = entry.file_name();
+    let name = name.to_string_lossy();
+    let is_log = [METRICS_FILE, EVENTS_FILE].contains(&&*name);
+    let is_empty = || entry.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0);
+    name.starts_with(&format!(".{CONFIG_FILE}.")) || (is_log && is_empty())
 }
 
 /// Refuses to extend a run whose patience is over already: it would stop where it is, without a step.

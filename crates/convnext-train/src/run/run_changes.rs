@@ -36,8 +36,24 @@ const LENGTH: [&str; 7] = [
     "recipe.training.curve.milestones.steps",
 ];
 
-/// Every key whose value differs, in words; keys are dotted. A run may have begun with an earlier version.
+/// Keys whose values follow from those of others, with the latter: beside them they say nothing. A key stands for all that
+/// end with it.
+const DERIVED: [(&str, &[&str]); 6] = [
+    ("_checksum", &["seed", "data"]),
+    ("preprocessing.image_size", &["recipe.input.image_size"]),
+    ("training.warmup_epochs", &["recipe.training.epochs"]),
+    ("training.warmup_steps", &["recipe.training.steps"]),
+    ("milestones.epochs", &["recipe.training.epochs"]),
+    ("milestones.steps", &["recipe.training.steps"]),
+];
+
+/// Every key whose value differs, in words; keys are dotted. Of another task that is all that is said, and what follows from
+/// another key that differs is left out. A run may have begun with an earlier version.
 pub(crate) fn changes(begun: &Table, now: &Table, how: ResumeMode) -> Vec<String> {
+    let (was, is) = (task(begun), task(now));
+    if was != is {
+        return vec![format!("the task was {was}, is {is}")];
+    }
     let (mut before, mut after) = (Vec::new(), Vec::new());
     flatten("", &old_runs::in_current_form(begun.clone()), &mut before);
     flatten("", now, &mut after);
@@ -58,9 +74,25 @@ pub(crate) fn changes(begun: &Table, now: &Table, how: ResumeMode) -> Vec<String
             continue;
         }
         let describe = |value: Option<Value>| value.map_or("not set".to_owned(), |value| value.to_string());
-        found.push(format!("{key} was {}, is {}", describe(was), describe(is)));
+        found.push((key, format!("{key} was {}, is {}", describe(was), describe(is))));
     }
-    found
+    let differs = |key: &&str| found.iter().any(|(found, _)| found == key);
+    let is_derived =
+        |key: &str| DERIVED.iter().any(|(end, of)| key.ends_with(*end) && of.iter().any(differs));
+    let told = found.iter().filter(|(key, _)| !is_derived(key));
+    told.map(|(_, change)| change.clone()).collect()
+}
+
+/// `true` if a change, as [`changes`] describes it, is one that an extended run may have in the other direction.
+pub(crate) fn is_of_length(change: &str) -> bool {
+    LENGTH.iter().any(|key| change.strip_prefix(*key).is_some_and(|rest| rest.starts_with(" was ")))
+}
+
+/// The task of a run. Pre-training and classification do not say it; the former alone masks.
+fn task(config: &Table) -> &str {
+    let is_masked = config.get("recipe").is_some_and(|recipe| recipe.get("masking").is_some());
+    let otherwise = if is_masked { "pre-training" } else { "classification" };
+    config.get("task").and_then(Value::as_str).unwrap_or(otherwise)
 }
 
 /// `true` if a number, or each of a list of them, has grown or stayed.
@@ -104,6 +136,26 @@ mod tests {
         ];
         assert_eq!(compare(begun, now, ResumeMode::Resumed), expected);
         assert!(compare(begun, begun, ResumeMode::Resumed).is_empty());
+    }
+
+    /// Bug: nearly all keys were listed, and the reader had to find the one that they came from.
+    #[test]
+    fn the_cause_of_changes_is_named_and_not_what_follows() {
+        let classification =
+            "seed = 1\ndata_checksum = 5\n[recipe.training]\nepochs = 1.0\nwarmup_epochs = 0.2";
+        let pretraining = "seed = 1\n[recipe.masking]\nratio = 0.6";
+        let compare = |now: &str| compare(classification, now, ResumeMode::Resumed);
+        assert_eq!(compare(pretraining), ["the task was classification, is pre-training"]);
+        let detection = format!("task = 'detection'\n{classification}");
+        assert_eq!(compare(&detection), ["the task was classification, is detection"]);
+        let other_data = classification.replace("checksum = 5", "checksum = 6");
+        assert_eq!(compare(&other_data), ["data_checksum was 5, is 6"]);
+        assert_eq!(compare(&other_data.replace("seed = 1", "seed = 2")), ["seed was 1, is 2"]);
+        let other_warmup = classification.replace("0.2", "0.4");
+        assert_eq!(compare(&other_warmup), ["recipe.training.warmup_epochs was 0.2, is 0.4"]);
+        let longer = compare(&other_warmup.replace("epochs = 1.0", "epochs = 2.0"));
+        assert_eq!(longer, ["recipe.training.epochs was 1.0, is 2.0"]);
+        assert!(is_of_length(&longer[0]) && !is_of_length("seed was 1, is 2"));
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub enum Opened {
     /// A run that has steps to make.
     Unfinished(RunFolder),
     /// A run that has none.
-    Finished(Summary),
+    Finished(Box<Summary>),
 }
 
 impl RunFolder {
@@ -80,22 +80,26 @@ impl RunFolder {
         if used && !is_same_run(path, &config, how)? {
             return Err(TrainError::NoRun(path.to_owned()));
         }
-        remove_unfinished(path)?;
         let begun = recorded_config(path)?.filter(|_| used && how == ResumeMode::Extended);
         let extended = begun.is_some_and(|begun| !changes(&begun, &config, ResumeMode::Resumed).is_empty());
-        if let Some(summary) = recorded_summary(path)? {
-            if !extended {
-                return Ok(Opened::Finished(summary));
-            }
-            check_patience(path, &config, &summary)?;
+        let finished = recorded_summary(path)?;
+        match &finished {
+            Some(summary) if extended => check_patience(path, &config, summary)?,
+            Some(summary) => return Ok(Opened::Finished(Box::new(summary.clone()))),
+            None => {}
+        }
+        let text = toml::to_string(&config).map_err(|error| output(&config_path, io::Error::other(error)))?;
+        // Before anything is removed or replaced: what looks half written may be what another process is writing.
+        let logs = Logs::open(path)?;
+        remove_unfinished(path)?;
+        if finished.is_some() {
             let summary_path = path.join(SUMMARY_FILE);
             fs::remove_file(&summary_path).map_err(|source| output(&summary_path, source))?;
         }
-        let text = toml::to_string(&config).map_err(|error| output(&config_path, io::Error::other(error)))?;
         replace(&config_path, text.as_bytes())?;
         let checkpoints = Checkpoints::open(path)?;
         remove_unfinished(&path.join(CHECKPOINTS_FOLDER))?;
-        Ok(Opened::Unfinished(Self { logs: Logs::open(path)?, checkpoints, path: path.to_owned() }))
+        Ok(Opened::Unfinished(Self { logs, checkpoints, path: path.to_owned() }))
     }
 
     /// The newest checkpoint, with metrics and events cut back to it; without one they are emptied.

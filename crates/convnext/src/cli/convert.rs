@@ -65,7 +65,7 @@ pub(crate) fn run(arguments: &ConvertArguments) -> anyhow::Result<()> {
     let mut weights = read_weights(&file)?;
     weights.check_finite(&file)?;
     check_place(&file, &arguments.out)?;
-    arguments.overwrite.check(&arguments.out, "another OUT")?;
+    arguments.overwrite.check_new(&arguments.out, "another OUT")?;
     let given = arguments.class_names.read(weights.metadata.class_count())?;
     if let Some(classes) = given {
         weights.metadata = match weights.metadata.task.is::<MultiLabelTask>() {

@@ -28,6 +28,12 @@ use super::progress::image_bar;
 
 /// Look at a set of images, divide it, or pack it for fast reading
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  convnext data check photos
+  convnext data split photos divided
+  convnext data pack photos packed
+  convnext data convert nuclei coco --to coco")]
 pub(crate) struct DataArguments {
     #[command(subcommand)]
     command: DataCommand,

@@ -22,6 +22,7 @@ use super::machine::{Machine, set_up};
 use super::out_folder::{OverwriteArgument, check_apart};
 use super::output::{print_json, print_text};
 use super::progress::image_bar;
+use super::read_files::check_output;
 use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
 
@@ -55,7 +56,7 @@ pub(crate) struct DetectArguments {
     overwrite: OverwriteArgument,
     #[command(flatten)]
     class_names: ClassNameArguments,
-    /// Tell of objects with at least this score, in 0 to 1
+    /// Tell of objects with at least this score, from 0 to below 1
     #[arg(long, value_name = "S", value_parser = values::share_or_zero, default_value_t = 0.5)]
     score: f64,
     #[command(flatten)]
@@ -91,6 +92,9 @@ pub(crate) fn run(arguments: &DetectArguments, quiet: bool) -> anyhow::Result<()
     let reading = arguments.decoding.reading(&arguments.images, 1, 1, arguments.strict);
     let decoding = Decoding::of(detector.preprocessing(), reading.orientation);
     let (bar, mut answers) = (image_bar(quiet, images.len()), Vec::new());
+    if let Some(table) = &arguments.csv {
+        check_output(table, &arguments.weights.file()?, &arguments.images, &images)?;
+    }
     let mut files = OutFiles::new(out, arguments.csv.as_deref())?;
     for sample in 0..images.len() {
         let name = images.name(sample);

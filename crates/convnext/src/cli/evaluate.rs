@@ -7,9 +7,9 @@ mod page;
 mod percent;
 mod segmentation;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use convnext::Classifier;
-use convnext::core::{ClassNames, Preprocessing, Seed, counted};
+use convnext::core::{ClassNames, DetectionTask, Preprocessing, Seed, SegmentationTask, counted};
 use convnext::data::{Dataset, HELD_OUT, Split, open_part, open_parts};
 use convnext::multilabel::MultiLabelTask;
 use convnext::train::{
@@ -171,7 +171,13 @@ fn by_neighbours(arguments: &EvaluateArguments, shared: &SharedMachine) -> anyho
             );
         }
         let (model, metadata) = load_backbone(&arguments.weights.file()?, device)?;
-        let (train, part, validation) = neighbours_and_asked(arguments)?;
+        let (train, part, validation) = neighbours_and_asked(arguments).map_err(|error| {
+            let task = &metadata.task;
+            match task.is::<DetectionTask>() || task.is::<SegmentationTask>() {
+                true => anyhow!("{error}; the weights are for {}, which is measured without --knn", task.kind()),
+                false => error,
+            }
+        })?;
         Ok((model, metadata, train, part, validation))
     })?;
     let model = model.with_precision(*precision);

@@ -23,8 +23,8 @@ Input: images [batch, channels, height, width], normalised as the file's metadat
 also names the classes. Output: logits [batch, classes], of a segmentation network [batch, classes, height, width], or with \
 --features the maps stage1 to stage4. A detector takes one image and outputs what it finds, best first: boxes [n, 4] (left, \
 top, right, bottom in pixels of the input), scores [n], labels [n] and, if it has masks, masks [n, 28, 28], each the \
-probabilities within its box. Of an autoencoder the encoder is exported. Models above 2 GB keep their weights in a second \
-file, OUT.data.
+probabilities within its box. Of an autoencoder the encoder is exported, with --features. Models above 2 GB keep their \
+weights in a second file, OUT.data.
 
 Examples:
   convnext export --weights runs/classifier/weights.safetensors --out classifier.onnx
@@ -48,7 +48,7 @@ pub(crate) struct ExportArguments {
     /// Output the feature maps of the four stages instead of logits
     #[arg(long)]
     features: bool,
-    /// Of a detector: output objects with a higher score than this, in 0 to 1 [default: 0.05, as evaluation takes]
+    /// Of a detector: output objects with a higher score than this, from 0 to below 1 [default: 0.05, as evaluation takes]
     #[arg(long, value_name = "S", value_parser = values::share_or_zero, conflicts_with = "features")]
     score: Option<f64>,
     /// Of a detector: what becomes of boxes that lie on better ones; ONNX has only hard [default: that of the weights' recipe]

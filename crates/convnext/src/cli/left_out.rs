@@ -19,7 +19,11 @@ pub(crate) fn leave_out(
     let is_unreadable = error.is::<DataError>();
     let is_of_image = is_unreadable || error.downcast_ref().is_some_and(is_too_small);
     if is_of_image && on_corrupt == OnCorrupt::Skip {
-        log::warn!("{name} is left out: {error}");
+        // The error of a file names it.
+        match is_unreadable {
+            true => log::warn!("{error}; it is left out"),
+            false => log::warn!("{name} is left out: {error}"),
+        }
         return Ok(());
     }
     Err(if is_unreadable { error } else { anyhow!("{name} cannot be {done}: {error}") })

@@ -69,7 +69,7 @@ pub(crate) struct Arguments {
     /// Print results and errors only
     #[arg(short, long, global = true)]
     quiet: bool,
-    /// Say more about what happens (twice: even more)
+    /// Say more about what happens (twice: details of libraries as well)
     #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     verbose: u8,
 }

@@ -1,4 +1,4 @@
-//! Folders that a command fills with files.
+//! Folders that a command fills with files, and what it may replace.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use clap::Args;
 /// `--overwrite`
 #[derive(Debug, Args)]
 pub(crate) struct OverwriteArgument {
-    /// Use a folder that holds files already, and replace those of the same names
+    /// Replace files of the same names that are there already, and use a folder that holds some
     #[arg(long)]
     pub(crate) overwrite: bool,
 }
@@ -26,6 +26,14 @@ impl OverwriteArgument {
             );
         }
         Ok(())
+    }
+
+    /// [`Self::check`] for what may be a file as well: one that is there is kept. `flag` says what to give in its place.
+    pub(crate) fn check_new(&self, place: &Path, flag: &str) -> anyhow::Result<()> {
+        if !self.overwrite && place.is_file() {
+            bail!("{} is there already; give {flag}, or replace the file with --overwrite", place.display());
+        }
+        self.check(place, flag)
     }
 
     /// [`Self::check`], and makes the folder where it is missing.

@@ -1,6 +1,8 @@
 //! Results on standard output, progress on standard error.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
+use std::path::Path;
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use convnext::train::Summary;
@@ -27,6 +29,13 @@ pub(crate) fn print_then_write(
     write()?;
     printed?;
     last.map_or(Ok(()), |line| print_text(&line))
+}
+
+/// A path as a shell takes it for one word, for a command to paste.
+pub(crate) fn shell_word(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    // Only a zero byte cannot be quoted, and no path has one.
+    shlex::try_quote(&text).map_or_else(|_| text.to_string(), Cow::into_owned)
 }
 
 /// The early end of a run for the end of a line of its results; empty where it made all steps.
@@ -111,6 +120,16 @@ mod tests {
             None,
         );
         assert!(is_broken_pipe(&failed.unwrap_err()) && is_written);
+    }
+
+    #[test]
+    fn paths_are_words_of_a_shell() {
+        assert_eq!(shell_word(Path::new("runs/a-1/weights.safetensors")), "runs/a-1/weights.safetensors");
+        for path in ["two words", "it's", "run <b>x<", "a;b&c$d`e\"f\\g"] {
+            let word = shell_word(Path::new(path));
+            assert_ne!(word, path);
+            assert_eq!(shlex::split(&word), Some(vec![path.to_owned()]), "{word}");
+        }
     }
 
     #[test]

@@ -13,9 +13,12 @@ pub(crate) fn print_plan(plan: &TrainingPlan, run: &RunSettings, data: &[String]
         return Ok(());
     }
     let data: String = data.iter().map(|line| format!("\n  {line}")).collect();
-    let place = match is_used(&run.out) {
-        true => "is not empty: a new run needs another --out, the run in it goes on with --resume",
-        false => "is free for a run",
+    let place = if run.out.is_file() {
+        "is a file: a run needs a folder, so give another --out"
+    } else if is_used(&run.out) {
+        "is not empty: a new run needs another --out, the run in it goes on with --resume"
+    } else {
+        "is free for a run"
     };
     print_text(&format!(
         "{plan}{data}\n  {} {place}\nnothing was written: this is a dry run",

@@ -13,7 +13,7 @@ use convnext::write_report;
 
 use super::decoder::DecoderArguments;
 use super::launched::Launched;
-use super::output::{print_text, stopped_in_words};
+use super::output::{print_text, shell_word, stopped_in_words};
 use super::plan::print_plan;
 use super::shared::SharedMachine;
 use super::training::TrainingArguments;
@@ -98,11 +98,12 @@ pub(crate) fn run(arguments: PretrainArguments, launched: &Launched, quiet: bool
     }
     let report = write_report(&job.run.out)?;
     print_text(&format!(
-        "wrote {weights} and {report}{stopped}\nnext: convnext reconstruct IMAGE --weights {weights} --out reconstructions\n      \
-         convnext finetune --data LABELLED --init {weights} --out classifier",
-        weights = weights.display(),
-        report = report.display(),
-        stopped = stopped_in_words(&summary),
+        "wrote {} and {}{}\nnext: convnext reconstruct IMAGE --weights {word} --out reconstructions\n      \
+         convnext finetune --data LABELLED --init {word} --out classifier",
+        weights.display(),
+        report.display(),
+        stopped_in_words(&summary),
+        word = shell_word(&weights),
     ))
 }
 

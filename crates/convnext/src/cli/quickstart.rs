@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use convnext::train::ResumeMode;
+use convnext::io::WEIGHTS_FILE;
+use convnext::train::{ResumeMode, TrainError};
 use convnext::{Comparison, Quickstart, QuickstartError, REPORT_FILE, Spread};
 
 use super::launched::Launched;
 use super::machine::{Machine, set_up};
-use super::output::{print_text, table};
+use super::output::{print_text, shell_word, table};
 use super::progress::TrainingProgress;
 use super::signals::Signals;
 use super::values::{self, MachineArguments};
@@ -58,6 +59,11 @@ pub(crate) fn run(arguments: &QuickstartArguments, launched: &Launched, quiet: b
     };
     let mut progress = TrainingProgress::new(quiet, Signals::catch(launched.is_launched())?).brief();
     let comparison = job.run(&mut progress).map_err(|error| match error {
+        // It has no `--extend`, and its length is decided by `--quick`.
+        QuickstartError::Train(TrainError::Changed { path, changes, .. }) => {
+            let advice = "give the same --quick";
+            anyhow::Error::from(TrainError::Changed { path, changes, advice })
+        }
         // So that `main` sees an interruption for what it is.
         QuickstartError::Train(error) => anyhow::Error::from(error),
         other => anyhow::Error::from(other),
@@ -97,18 +103,19 @@ fn describe(comparison: &Comparison) -> String {
 
 /// The next commands to try: with what is there, and with images of one's own.
 fn what_next(job: &Quickstart) -> String {
-    let out = job.out.display();
-    let (pretrained, classifier) = (job.pretraining(0), job.finetuning(0));
+    let digits = |part: &str| shell_word(&job.out.join("digits/test").join(part));
+    let [pretrained, classifier] =
+        [job.pretraining(0), job.finetuning(0)].map(|run| shell_word(&run.join(WEIGHTS_FILE)));
     format!(
         "wrote {report}: open it in a browser\n\n\
          next, with these digits:\n\
-         \x20 convnext classify {out}/digits/test/7 --weights {classifier}/weights.safetensors --top-k 1\n\
-         \x20 convnext reconstruct {out}/digits/test/3 --weights {pretrained}/weights.safetensors --out reconstructions\n\
+         \x20 convnext classify {seven} --weights {classifier} --top-k 1\n\
+         \x20 convnext reconstruct {three} --weights {pretrained} --out reconstructions\n\
          and with photographs of your own:\n\
          \x20 convnext pretrain --data PHOTOS --model atto --out runs/pretrained\n\
          \x20 convnext finetune --data LABELLED --init runs/pretrained/weights.safetensors --out runs/classifier",
         report = job.out.join(REPORT_FILE).display(),
-        classifier = classifier.display(),
-        pretrained = pretrained.display(),
+        seven = digits("7"),
+        three = digits("3"),
     )
 }

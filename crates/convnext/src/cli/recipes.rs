@@ -47,6 +47,11 @@ enum RecipesCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  convnext recipes show paper-tiny --batch-size 8 --accumulate 16
+  convnext recipes show auto --data photos --model atto
+  convnext recipes show paper-base > mine.toml   # to change it, and run it with --recipe mine.toml")]
 struct ShowArguments {
     /// Name of the recipe, or a TOML file
     #[arg(value_name = "NAME|FILE")]

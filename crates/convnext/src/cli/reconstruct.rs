@@ -2,14 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+use anyhow::bail;
 use clap::Args;
 use convnext::core::{Mask, Seed};
 use convnext::data::{Dataset, Decoding, FreeNames, open_images};
 use convnext::{Reconstructor, read_mask};
 use serde::Serialize;
 
+use super::left_out::leave_out;
 use super::machine::{Machine, set_up};
-use super::out_folder::OverwriteArgument;
+use super::out_folder::{OverwriteArgument, check_apart};
 use super::output::{print_json, print_text};
 use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
@@ -20,7 +22,8 @@ use super::weights::Weights;
     allow_negative_numbers = true,
     after_help = "\
 Each image written shows the original, what the encoder saw, and the reconstruction: greyscale of one \
-channel, and of more than three channels the first three.
+channel, and of more than three channels the first three. In folders and archives, images that cannot be read are left \
+out with a warning (not with --strict).
 
 Examples:
   convnext reconstruct photo.jpg --weights runs/pretrained/weights.safetensors --out reconstructions
@@ -48,6 +51,9 @@ pub(crate) struct ReconstructArguments {
     /// Seed of the masks
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
+    /// Fail at the first image of a folder or archive that cannot be read, instead of leaving it out
+    #[arg(long)]
+    strict: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -73,14 +79,21 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
     let grid = reconstructor.grid()?;
     let ratio = arguments.mask_ratio.unwrap_or(reconstructor.objective().mask_ratio);
     let given = arguments.mask.as_deref().map(|path| read_mask(path, grid)).transpose()?;
+    check_apart(&arguments.out, &arguments.images)?;
     arguments.overwrite.make(&arguments.out, "--out")?;
     let images = open_images(&arguments.images)?;
-    let decoding = Decoding::of(reconstructor.preprocessing(), arguments.decoding.orientation());
+    let reading = arguments.decoding.reading(&arguments.images, 1, 1, arguments.strict);
+    let decoding = Decoding::of(reconstructor.preprocessing(), reading.orientation);
     let mut names = FreeNames::default();
     let mut answers = Vec::new();
     for index in 0..images.len() {
-        let name = images.name(index);
-        let image = images.image(index, &decoding)?;
+        let image = match images.image(index, &decoding) {
+            Ok(image) => image,
+            Err(error) => {
+                leave_out((&images, index), error.into(), reading.on_corrupt, "reconstructed")?;
+                continue;
+            }
+        };
         let mask = match &given {
             Some(mask) => mask.clone(),
             None => Mask::random(grid, ratio, Seed(arguments.seed), 0, index as u64)?,
@@ -89,20 +102,21 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
         let target = names.path(&arguments.out, &png_name(&images.file_name(index)));
         check_is_no_input(&target, &images)?;
         result.panels.save_png(&target)?;
-        answers.push(Answer {
-            image: name,
+        let answer = Answer {
+            image: images.name(index),
             loss: result.loss,
             kept: mask.kept().to_vec(),
             reconstruction: target.display().to_string(),
-        });
+        };
+        if !arguments.json {
+            print_text(&format!("{}  loss {:.4}  {}", answer.image, answer.loss, answer.reconstruction))?;
+        }
+        answers.push(answer);
     }
-    if arguments.json {
-        return print_json(&answers);
+    if answers.is_empty() {
+        bail!("none of the {} images could be read; the warnings above say why", images.len());
     }
-    for answer in answers {
-        print_text(&format!("{}  loss {:.4}  {}", answer.image, answer.loss, answer.reconstruction))?;
-    }
-    Ok(())
+    if arguments.json { print_json(&answers) } else { Ok(()) }
 }
 
 /// Refuses to write over an image that is read.
@@ -110,7 +124,7 @@ fn check_is_no_input(target: &Path, images: &Dataset) -> anyhow::Result<()> {
     if target.exists()
         && let Some(input) = all_names(images).find(|input| is_same_file(Path::new(input), target))
     {
-        anyhow::bail!("{input} would be overwritten; choose another --out");
+        bail!("{input} would be overwritten; choose another --out");
     }
     Ok(())
 }

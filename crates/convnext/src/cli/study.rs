@@ -41,6 +41,10 @@ enum StudyCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  convnext study list
+  convnext study list --json")]
 struct ListArguments {
     /// Print JSON
     #[arg(long)]
@@ -48,6 +52,10 @@ struct ListArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  convnext study show table2a
+  convnext study show table2a > mine.toml   # to change it, and run it with convnext study run mine.toml")]
 struct ShowArguments {
     /// Name of the study, or a TOML file
     #[arg(value_name = "NAME|FILE")]

@@ -108,7 +108,10 @@ fn selectivity(analysis: &Analysis) -> Result<Markup, ReportError> {
     Ok(html! {
         @if analysis.models.iter().any(|model| model.classes > 1) {
             h2 { "Class selectivity" }
-            p.quiet { "0: the channel answers to all classes alike. 1: to one class alone." }
+            p.quiet {
+                "0: the channel answers to all classes alike. 1: to one class alone. The plots are of the output of the last block of "
+                "each stage; analysis.json has the histograms of all layers."
+            }
             div.charts { @for (title, plot) in plots { (figure(&title, plot)) } }
         }
     })

@@ -3,7 +3,9 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use convnext_core::{ImageSize, ModelConfig, Preprocessing, counted};
-use convnext_train::{BASE_IMAGES, Best, MachineRecord, Metric, RunRecord, Summary, duration_in_words};
+use convnext_train::{
+    BASE_IMAGES, Best, LossCourse, MachineRecord, Metric, RunRecord, Summary, duration_in_words,
+};
 use maud::Markup;
 
 use super::kinds::Kind;
@@ -29,6 +31,7 @@ pub(super) fn facts(run: &RunData, kind: Kind) -> Markup {
     let record = run.record.as_ref();
     let facts = [
         ("state", Some(state(run))),
+        ("stability", instability(run)),
         (
             "best",
             run.summary.as_ref().and_then(|summary| summary.best.as_ref()).map(|best| best_words(run, best)),
@@ -74,6 +77,13 @@ fn state(run: &RunData) -> String {
             format!("not finished: {made}{of_all} steps made{left}")
         }
     }
+}
+
+/// The losses of a finished run that was unstable, of whatever version.
+fn instability(run: &RunData) -> Option<String> {
+    run.summary.as_ref()?;
+    let losses = LossCourse::of(&run.epochs).filter(LossCourse::is_unstable)?;
+    Some(format!("unstable: {losses}"))
 }
 
 /// Time of the steps that are left, at the mean pace of those made; validation is not counted.

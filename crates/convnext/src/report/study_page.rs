@@ -93,9 +93,12 @@ fn runs(outcome: &StudyOutcome) -> Markup {
 
 fn run_row(run: &PlannedRun, result: Option<&RunResult>) -> Markup {
     let end = match result.map(|result| &result.ending) {
-        None => "not run",
-        Some(Ending::Finished { .. }) => "finished",
-        Some(Ending::Diverged { error } | Ending::Failed { error }) => error,
+        None => "not run".to_owned(),
+        Some(ending @ Ending::Finished { .. }) => match ending.instability() {
+            Some(losses) => format!("finished, unstable: {losses}"),
+            None => "finished".to_owned(),
+        },
+        Some(Ending::Diverged { error } | Ending::Failed { error }) => error.clone(),
     };
     let time = result.map_or_else(|| "-".to_owned(), |result| duration_in_words(result.seconds));
     html! {

@@ -1,4 +1,5 @@
 mod detection;
+mod stability;
 
 use std::fs;
 

@@ -19,8 +19,12 @@ fn photos() -> Bench {
 
 /// The measures of a layer of the first network.
 fn layer<'a>(analysis: &'a Value, name: &str) -> &'a Value {
-    let layers = analysis["models"][0]["layers"].as_array().unwrap();
-    layers.iter().find(|layer| layer["layer"] == name).unwrap()
+    layer_of(&analysis["models"][0], name)
+}
+
+/// The measures of a layer of a network.
+fn layer_of<'a>(model: &'a Value, name: &str) -> &'a Value {
+    model["layers"].as_array().unwrap().iter().find(|layer| layer["layer"] == name).unwrap()
 }
 
 /// The values of an array, `[images, height, width, channels]`, and that shape.
@@ -86,25 +90,139 @@ fn images_without_classes_have_no_selectivity() {
 #[test]
 fn measures_are_those_of_the_activations_that_are_written() {
     let bench = photos();
-    let line = "analyze photos --weights pretrained.safetensors --out out --images 3 --activations 3 --json";
+    let line = "analyze photos --weights weights.safetensors pretrained.safetensors --out out --activations 12 --json";
     let analysis = bench.json(line);
-    let bytes = bench.read("out/activations/model-1.safetensors");
-    for name in ["stages.0.0.input", "stages.1.0.depthwise", "stages.2.0.expanded", "stages.2.1.normalised"] {
-        let (values, shape) = array(&bytes, name);
-        let distances = values.chunks_exact(values.len() / shape[0]).map(|rows| distance(rows, shape[3]));
-        let expected = distances.sum::<f64>() / 3.0;
-        let found = layer(&analysis, name)["cosine_distance"].as_f64().unwrap();
-        assert!((found - expected).abs() < 1e-5, "{name}: {found}, {expected}");
+    let files = [1, 2].map(|model| bench.read(&format!("out/activations/model-{model}.safetensors")));
+    let near = |found: &Value, expected: f64, what: &str| {
+        let found = found.as_f64().unwrap();
+        assert!((found - expected).abs() < 1e-5, "{what}: {found}, {expected}");
+    };
+    for (model, bytes) in analysis["models"].as_array().unwrap().iter().zip(&files) {
+        for name in
+            ["stages.0.0.input", "stages.1.0.depthwise", "stages.2.0.expanded", "stages.2.1.normalised"]
+        {
+            let (found, maps) = (layer_of(model, name), Maps::of(bytes, name));
+            near(&found["cosine_distance"], maps.distance(), name);
+            for (key, expected) in
+                ["dead_maps", "saturated_maps", "dead", "saturated"].iter().zip(maps.counts())
+            {
+                near(&found[key], expected, &format!("{name}, {key}"));
+            }
+            let indices = maps.selectivity();
+            assert_eq!(found["selectivity"]["channels"].as_array().unwrap().len(), indices.len());
+            for (channel, expected) in indices.iter().enumerate() {
+                near(&found["selectivity"]["channels"][channel], *expected, &format!("{name}, {channel}"));
+            }
+            near(&found["selectivity"]["mean"], mean(&indices), name);
+        }
+    }
+    let alignment = &analysis["alignments"][0];
+    let names = |key: &str| -> Vec<String> { serde_json::from_value(alignment[key].clone()).unwrap() };
+    let [left, right] = [("rows", &files[0]), ("columns", &files[1])]
+        .map(|(key, file)| names(key).iter().map(|name| Maps::of(file, name).kernel()).collect::<Vec<_>>());
+    let dot = |x: &[f64], y: &[f64]| x.iter().zip(y).map(|(x, y)| x * y).sum::<f64>();
+    assert_eq!((left.len(), right.len()), (5, 5));
+    for (row, x) in left.iter().enumerate() {
+        for (column, y) in right.iter().enumerate() {
+            let expected = dot(x, y) / (dot(x, x) * dot(y, y)).sqrt();
+            near(&alignment["values"][row][column], expected, &format!("alignment of {row} and {column}"));
+        }
     }
 }
 
-/// Feature cosine distance of an image, over all pairs of its channels.
-fn distance(rows: &[f32], channels: usize) -> f64 {
-    let map = |channel: usize| rows.chunks_exact(channels).map(move |row| f64::from(row[channel]));
-    let dot = |left, right| map(left).zip(map(right)).map(|(x, y)| x * y).sum::<f64>();
-    let pairs = (0..channels).flat_map(|left| (0..channels).map(move |right| (left, right)));
-    let cosine = |(left, right)| dot(left, right) / (dot(left, left) * dot(right, right)).sqrt();
-    pairs.map(|pair| 0.5 * (1.0 - cosine(pair))).sum::<f64>() / (channels * channels) as f64
+/// Images of each class of [`photos`], which follow one another.
+const OF_CLASS: usize = 4;
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
+}
+
+fn mean_square(values: &[f64]) -> f64 {
+    values.iter().map(|value| value * value).sum::<f64>() / values.len() as f64
+}
+
+/// The map of each channel in each image, as the definitions of the measures take them.
+struct Maps(Vec<Vec<Vec<f64>>>);
+
+impl Maps {
+    fn of(bytes: &[u8], name: &str) -> Self {
+        let (values, shape) = array(bytes, name);
+        let map = |rows: &[f32], channel: usize| -> Vec<f64> {
+            rows.iter().skip(channel).step_by(shape[3]).map(|&value| f64::from(value)).collect()
+        };
+        let images = values.chunks_exact(values.len() / shape[0]);
+        Self(images.map(|rows| (0..shape[3]).map(|channel| map(rows, channel)).collect()).collect())
+    }
+
+    /// Feature cosine distance, over all pairs of the channels of an image that are not 0.
+    fn distance(&self) -> f64 {
+        let of_image = |maps: &Vec<Vec<f64>>| {
+            let unit = |map: &Vec<f64>| {
+                let length = map.iter().map(|value| value * value).sum::<f64>().sqrt();
+                (length > 0.0).then(|| map.iter().map(|value| value / length).collect::<Vec<f64>>())
+            };
+            let units: Vec<Vec<f64>> = maps.iter().filter_map(unit).collect();
+            let mut sum = 0.0;
+            for left in &units {
+                for right in &units {
+                    sum += 0.5 * (1.0 - left.iter().zip(right).map(|(x, y)| x * y).sum::<f64>());
+                }
+            }
+            sum / (units.len() * units.len()) as f64
+        };
+        mean(&self.0.iter().map(of_image).collect::<Vec<f64>>())
+    }
+
+    /// Shares of the maps that are dead and saturated, and the channels that are so in every image.
+    fn counts(&self) -> [f64; 4] {
+        let channels = self.0[0].len();
+        let mut images = vec![[0_usize; 2]; channels];
+        for maps in &self.0 {
+            let of_layer = mean(&maps.iter().map(|map| mean_square(map)).collect::<Vec<f64>>()).sqrt();
+            for (map, images) in maps.iter().zip(&mut images) {
+                let middle = mean(map);
+                let deviation =
+                    mean_square(&map.iter().map(|value| value - middle).collect::<Vec<f64>>()).sqrt();
+                let is_dead = mean_square(map).sqrt() <= 0.1 * of_layer;
+                images[0] += usize::from(is_dead);
+                images[1] += usize::from(!is_dead && deviation < 0.1 * middle.abs());
+            }
+        }
+        let of_kind = |kind: usize| images.iter().map(move |images| images[kind]);
+        let share = |kind| of_kind(kind).sum::<usize>() as f64 / (self.0.len() * channels) as f64;
+        let always = |kind| of_kind(kind).filter(|&count| count == self.0.len()).count() as f64;
+        [share(0), share(1), always(0), always(1)]
+    }
+
+    /// Class selectivity index of each channel, negative activations counted as 0.
+    fn selectivity(&self) -> Vec<f64> {
+        let of_channel = |channel: usize| {
+            let activity = |maps: &Vec<Vec<f64>>| {
+                mean(&maps[channel].iter().map(|value| value.max(0.0)).collect::<Vec<f64>>())
+            };
+            let of_class =
+                |images: &[Vec<Vec<f64>>]| mean(&images.iter().map(activity).collect::<Vec<f64>>());
+            let mut means: Vec<f64> = self.0.chunks_exact(OF_CLASS).map(of_class).collect();
+            means.sort_by(f64::total_cmp);
+            let highest = means.pop().unwrap();
+            (highest - mean(&means)) / (highest + mean(&means) + 1e-6)
+        };
+        (0..self.0[0].len()).map(of_channel).collect()
+    }
+
+    /// Products of the pooled features of each two images, centred over the images.
+    fn kernel(&self) -> Vec<f64> {
+        let count = self.0.len();
+        let mut kernel = vec![0.0; count * count];
+        for channel in 0..self.0[0].len() {
+            let pooled: Vec<f64> = self.0.iter().map(|maps| mean(&maps[channel])).collect();
+            let middle = mean(&pooled);
+            for (place, value) in kernel.iter_mut().enumerate() {
+                *value += (pooled[place / count] - middle) * (pooled[place % count] - middle);
+            }
+        }
+        kernel
+    }
 }
 
 #[test]

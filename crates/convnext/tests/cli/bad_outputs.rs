@@ -71,3 +71,27 @@ fn a_page_takes_the_place_of_pages_only() {
     }
     assert!(bench.read("classifier.safetensors") == before);
 }
+
+/// Bug: the weights of a run were replaced by the answers or embeddings of another command.
+#[test]
+fn what_a_run_wrote_is_not_replaced() {
+    let bench = bench();
+    bench.succeed(&format!("{FINETUNE} --out run"));
+    let files = ["run/weights.safetensors", "run/metrics.jsonl", "run/checkpoints/step-00000001.safetensors"];
+    let before = files.map(|file| bench.read(file));
+    let embed = "embed labelled --weights autoencoder.safetensors --out run";
+    let classify = "classify labelled --weights classifier.safetensors --csv run/metrics.jsonl";
+    let of_run = ["is there already", "in the folder of the run"];
+    bench.refuse(
+        1,
+        &[
+            (&format!("{embed}/weights.safetensors"), &of_run),
+            (&format!("{embed}/checkpoints/step-00000001.safetensors"), &of_run),
+            (classify, &of_run),
+            ("convert run run/weights.safetensors --to timm", &["is there already", "--overwrite"]),
+        ],
+    );
+    assert!(before == files.map(|file| bench.read(file)));
+    bench.succeed(&format!("{embed}/vectors.npy"));
+    assert!(bench.exists("run/vectors.npy"));
+}

@@ -86,6 +86,7 @@ fn a_budget_that_cannot_be_used_is_refused() {
 fn a_dry_run_says_everything_and_writes_nothing() {
     let bench = Bench::labelled();
     bench.write("used/notes.txt", "mine");
+    bench.write("taken", "mine");
     let before = files(&bench);
     bench
         .run(&format!("{FINETUNE} --epochs 2 --dry-run --out run --cache cache"))
@@ -106,6 +107,10 @@ fn a_dry_run_says_everything_and_writes_nothing() {
         .stdout(contains("pre-training micro on 24 images of 32 px"))
         .stdout(contains("used is not empty"))
         .stdout(contains(": 5 steps at "));
+    bench
+        .run(&format!("{PRETRAIN} --steps 5 --dry-run --out taken"))
+        .success()
+        .stdout(contains("taken is a file: a run needs a folder"));
     bench
         .run(&format!("{FINETUNE} --budget 1s500ms --dry-run --out run"))
         .success()

@@ -164,7 +164,13 @@ fn weights_are_not_overwritten_by_their_conversion() {
     assert!(!bench.exists("sub/config.json"));
     // Another file in the same folder takes nothing away.
     bench.succeed("convert own.safetensors other.safetensors --to timm");
-    bench.succeed("convert own.safetensors other.safetensors --to hf");
+    // Bug: any other file was replaced without a word.
+    let line = "convert own.safetensors other.safetensors --to hf";
+    let converted = bench.read("other.safetensors");
+    bench.refuse(1, &[(line, &["other.safetensors is there already", "another OUT", "--overwrite"])]);
+    assert!(bench.read("other.safetensors") == converted);
+    bench.succeed(&format!("{line} --overwrite"));
+    assert!(bench.read("other.safetensors") != converted);
 }
 
 /// Whether a program has models of this shape: what `tests/packages/check.py` finds by loading them there.

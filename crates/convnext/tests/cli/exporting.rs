@@ -28,7 +28,7 @@ fn bad_requests_are_refused() {
     let bench = Bench::new();
     bench.write("pretrained.safetensors", autoencoder());
     let line = "export --weights pretrained.safetensors --out model.onnx";
-    bench.run(line).code(1).stderr(contains("feature maps"));
+    bench.run(line).code(1).stderr(contains("an autoencoder has no logits; give --features"));
     bench.run(&format!("{line} --features --image-size 4")).code(1).stderr(contains("pixels"));
     bench.run(&format!("{line} --score 0.3")).code(1).stderr(contains("for detectors"));
     bench.run(&format!("{line} --max 3 --features")).code(2).stderr(contains("--features"));

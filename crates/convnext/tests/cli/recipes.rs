@@ -1,5 +1,6 @@
 //! Recipes: the list, what is shown, each of them run small, the default, the three stages.
 
+use predicates::prelude::*;
 use predicates::str::contains;
 
 use super::bench::Bench;
@@ -142,9 +143,19 @@ fn three_stages_are_a_chain_of_commands() {
         "finetune --data many --init first/weights.safetensors --recipe paper-22k-tiny {QUICK} --out second"
     ));
     let line = "finetune --data few --init second/weights.safetensors --recipe paper-22k-to-1k-tiny-384";
-    bench.succeed(&format!("{line} --quick --image-size 32 --out third"));
-    let contents = bench.json("inspect third/weights.safetensors --json");
-    assert_eq!(contents["metadata"]["preprocessing"]["image_size"], 16, "{contents}");
+    bench.succeed(&format!("{line} --quick --out third"));
+    let size = |run: &str| {
+        let contents = bench.json(&format!("inspect {run}/weights.safetensors --json"));
+        contents["metadata"]["preprocessing"]["image_size"].clone()
+    };
+    assert_eq!(size("third"), 16);
+    // Bug: `--quick` went before a size that was asked for.
+    bench
+        .run(&format!("{line} --quick --image-size 32 --out sized"))
+        .success()
+        .stderr(contains("input.image_size: 32 from --image-size"))
+        .stderr(contains("images of 16").not());
+    assert_eq!(size("sized"), 32);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use image::{Rgb, RgbImage};
+use predicates::prelude::*;
+use predicates::str::contains;
 use serde_json::Value;
 
 use super::bench::Bench;
@@ -126,9 +128,43 @@ fn the_photo_itself_is_never_overwritten() {
     assert!(bench.read("photo.png") == before, "the photo was replaced by its reconstruction");
     bench.draw("digits/a.png", CLASSES[0], 0);
     let before = bench.read("digits/a.png");
+    let line = "reconstruct digits --weights weights.safetensors --overwrite --out";
+    let apart: &[&str] = &["lie one in the other", "a folder beside them"];
+    bench.refuse(1, &[(&format!("{line} digits"), apart), (&format!("{line} digits/images"), apart)]);
+    assert!(bench.read("digits/a.png") == before, "a photo of the folder was replaced");
+}
+
+/// Bug: the first file that could not be read ended the command, and nothing was said of those before it.
+#[test]
+fn broken_images_of_a_folder_are_left_out_but_not_with_strict() {
+    let bench = photo();
+    for (name, number) in [("digits/a.png", 0), ("digits/c.png", 1)] {
+        bench.draw(name, CLASSES[0], number);
+    }
+    bench.draw_truncated("digits/b.jpg");
+    let line = "reconstruct digits --weights weights.safetensors --out";
+    bench
+        .run(&format!("{line} images"))
+        .success()
+        .stdout(contains("digits/a.png  loss ").and(contains("images/c.png")))
+        .stderr(contains("digits/b.jpg").count(1).and(contains("left out")));
+    // The others have the masks that they have without it.
+    let answers = reconstruct(&bench, "digits --out again");
+    bench.draw("digits/b.jpg", CLASSES[0], 2);
+    let whole = reconstruct(&bench, "digits --out whole");
+    assert_eq!(
+        [&answers[0], &answers[1]].map(|answer| &answer["kept"]),
+        [0_usize, 2].map(|place| &whole[place]["kept"])
+    );
+    bench.draw_truncated("digits/b.jpg");
+    bench.run(&format!("{line} strict --strict")).code(1).stderr(contains("digits/b.jpg"));
     bench.refuse(
         1,
-        &[("reconstruct digits --weights weights.safetensors --out digits --overwrite", &["digits/a.png"])],
+        &[("reconstruct digits/b.jpg --weights weights.safetensors --out named", &["digits/b.jpg"])],
     );
-    assert!(bench.read("digits/a.png") == before, "a photo of the folder was replaced");
+    bench.write("broken/a.png", "");
+    bench
+        .run("reconstruct broken --weights weights.safetensors --out none")
+        .code(1)
+        .stderr(contains("none of the 1"));
 }

@@ -60,6 +60,10 @@ fn studies_are_listed_and_shown() {
         "{commands}"
     );
     assert!(!bench.exists("out"));
+    bench
+        .run("study run mine.toml --data photos --out out --dry-run")
+        .success()
+        .stderr(contains("/photos, with the images of each fine-tuning, does not exist"));
     bench.write("masks.toml", MINE);
     bench.write("typo.toml", MINE.replace("question", "questions"));
     bench.refuse(
@@ -121,6 +125,19 @@ fn the_commands_of_every_study_are_understood() {
             assert!(bench.succeed(&line).lines().count() >= 4, "{name}");
         }
     }
+}
+
+/// Bug: sizes that the paper has besides 224 px were refused with any other.
+#[test]
+fn sizes_of_their_own_keep_the_papers_ratio() {
+    let bench = Bench::new();
+    let small = "--stem-stride 1 --seeds 1 --data a --intermediate-data b --out out --dry-run";
+    let commands = bench.succeed(&format!("study run table5 --model micro,micro --image-size 64 {small}"));
+    let sized = |commands: &str, size: &str| commands.matches(&format!("--image-size {size} ")).count();
+    assert_eq!(["64", "112", "144"].map(|size| sized(&commands, size)), [1, 4, 1], "{commands}");
+    let commands =
+        bench.succeed(&format!("study run table7 --downstream-data c --downstream-image-size 64 {small}"));
+    assert_eq!(["64", "80"].map(|size| sized(&commands, size)), [7, 1], "{commands}");
 }
 
 #[test]

@@ -53,6 +53,24 @@ fn a_run_says_how_long_it_is_and_how_every_epoch_went() {
     bench.run(&format!("{TRAIN} --out quiet -q")).success().stderr("");
 }
 
+/// Bug: what was said to do next was no command where a path has spaces or other signs of a shell.
+#[test]
+fn what_to_do_next_can_be_pasted() {
+    let bench = Bench::labelled();
+    let best = "--weights 'a;b/weights-best.safetensors'";
+    bench
+        .run(&format!("{TRAIN} --out a;b"))
+        .success()
+        .stdout(contains(format!("--data labelled {best}\n      convnext classify IMAGE {best}\n")));
+    bench
+        .run("pretrain --data labelled --model micro --image-size 64 --steps 1 --out c;d")
+        .success()
+        .stdout(contains("--weights 'c;d/weights.safetensors' --out"))
+        .stdout(contains("--init 'c;d/weights.safetensors' --out"));
+    bench.draw_classes("whole", 4);
+    bench.run("data split whole e;f").success().stdout(contains("--data 'e;f'").count(2));
+}
+
 #[test]
 fn a_resumed_run_says_where_it_goes_on_or_that_it_is_finished() {
     let bench = Bench::labelled();

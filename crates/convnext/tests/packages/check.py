@@ -141,7 +141,7 @@ def check_ways(program, state, expected, png, folder, name):
 
 
 def convert(program, weights, out, to):
-    subprocess.run([program, "convert", weights, out, "--to", to], check=True, capture_output=True)
+    subprocess.run([program, "convert", weights, out, "--to", to, "--overwrite"], check=True, capture_output=True)
     return out
 
 

@@ -58,6 +58,47 @@ fn two_processes_cannot_work_in_one_folder() {
     open(folder.path(), 1, ResumeMode::Resumed).unwrap();
 }
 
+/// Bug: a second process took away what the first one was writing, and its summary, before it was refused.
+#[test]
+fn a_second_process_that_is_refused_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = |epochs: f64| -> Table {
+        toml::from_str(&format!("[recipe.training]\nepochs = {epochs:?}")).unwrap()
+    };
+    let open = |epochs, how| RunFolder::open(folder.path(), &config(epochs), how);
+    let Opened::Unfinished(first) = open(1.0, ResumeMode::New).unwrap() else { unreachable!("it is new") };
+    let last = r#"{"epoch": 0, "step": 1, "train_loss": 0.5}"#;
+    let summary = format!(
+        r#"{{"steps": 1, "epochs": 1, "images": 2, "seconds": 0.5, "last": {last}, "best": null, "corrupt": []}}"#
+    );
+    fs::write(folder.path().join(SUMMARY_FILE), summary).unwrap();
+    let half_written = [".weights.safetensors.x1.tmp", "checkpoints/.step-00000001.safetensors.x1.tmp"];
+    for name in half_written {
+        fs::write(folder.path().join(name), "half").unwrap();
+    }
+    let files = half_written.into_iter().chain([SUMMARY_FILE, CONFIG_FILE]);
+    let read = || files.clone().map(|name| fs::read(folder.path().join(name)).unwrap()).collect::<Vec<_>>();
+    let before = read();
+    let error = open(2.0, ResumeMode::Extended).unwrap_err();
+    assert!(matches!(error, TrainError::InUse(_)), "{error}");
+    assert_eq!(read(), before);
+    drop(first);
+    assert!(matches!(open(2.0, ResumeMode::Extended), Ok(Opened::Unfinished(_))));
+    assert!(half_written.iter().all(|name| !folder.path().join(name).exists()));
+}
+
+/// A process may be killed between its logs and its configuration.
+#[test]
+fn a_run_without_a_configuration_yet_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join(METRICS_FILE), "").unwrap();
+    drop(open(folder.path(), 1, ResumeMode::Resumed).unwrap());
+    fs::remove_file(folder.path().join(CONFIG_FILE)).unwrap();
+    fs::write(folder.path().join(METRICS_FILE), "{}\n").unwrap();
+    let error = open(folder.path(), 1, ResumeMode::Resumed).unwrap_err();
+    assert!(matches!(error, TrainError::NoRun(_)), "{error}");
+}
+
 #[test]
 fn resuming_without_a_checkpoint_starts_from_the_beginning() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,6 +1,6 @@
 //! Result of the bench, as JSON and as text.
 
-use convnext::core::{ImageSize, ResponseNorm, STAGES};
+use convnext::core::{ImageSize, ResponseNorm, STAGES, counted};
 use convnext::nn::{Precision, is_cpu, kernels, peak_activation_bytes};
 use serde::Serialize;
 
@@ -142,7 +142,8 @@ fn describe_speed(found: &Measurement) -> String {
     let Measurement { gflops, share_of_peak, peak_gflops, instructions, threads, device, .. } = found;
     let peak = peak_gflops.zip(instructions.as_deref());
     let reached = |(peak, instructions): (f64, &str)| {
-        format!("{peak:.1} that {threads} threads reach with {instructions}")
+        let reach = counted(*threads, "thread reaches", "threads reach");
+        format!("{peak:.1} that {reach} with {instructions}")
     };
     match (gflops, peak, share_of_peak) {
         (Some(gflops), Some(peak), Some(share)) => {

@@ -8,7 +8,7 @@ use convnext::core::{Seed, counted};
 use convnext::data::{Dataset, HELD_OUT, SplitOptions, SplitSummary, open_part, split_into_folders};
 
 use crate::cli::out_folder::check_apart;
-use crate::cli::output::{print_text, thousands};
+use crate::cli::output::{print_text, shell_word, thousands};
 use crate::cli::progress::image_bar;
 use crate::cli::values;
 
@@ -97,6 +97,7 @@ fn described(summary: &SplitSummary, images: &Dataset, arguments: &SplitArgument
         lines.push(format!("too few different images for every part: {}", missing.join(", ")));
     }
     let test = if arguments.test.is_some() { " --split test" } else { "" };
+    let out = shell_word(&arguments.out);
     lines.push(format!(
         "next: convnext finetune --data {out} --model atto --out classifier\n      \
          convnext evaluate --data {out}{test} --weights classifier"

@@ -6,7 +6,7 @@ use convnext::io::BEST_WEIGHTS_FILE;
 use convnext::train::{Metric, RunSettings, Summary};
 use convnext::write_report;
 
-use crate::cli::output::{print_text, stopped_in_words};
+use crate::cli::output::{print_text, shell_word, stopped_in_words};
 use crate::cli::parts::MeasuredPart;
 
 /// A finished supervised training, of any task.
@@ -27,11 +27,12 @@ pub(super) fn same_part(held_out: bool, fraction: f64, run: &RunSettings) -> Str
 
 impl FinishedTraining<'_> {
     /// Writes the report and prints what was measured, what was written, and commands that use the best weights, or the last
-    /// ones where nothing was measured; on rank 0. `other` is the command besides `evaluate`, for these weights.
+    /// ones where nothing was measured; on rank 0. `other` is the command besides `evaluate`, for these weights as a shell
+    /// takes them.
     pub(super) fn print(
         &self,
         measured_on: &MeasuredPart,
-        other: impl Fn(&Path) -> String,
+        other: impl Fn(&str) -> String,
     ) -> anyhow::Result<()> {
         let Self { run, weights, summary, same_images } = self;
         if !run.ranks.is_first() {
@@ -63,9 +64,9 @@ impl FinishedTraining<'_> {
             last = weights.display(),
             also = also.unwrap_or_default(),
             report = report.display(),
-            data = run.data.display(),
-            other = other(recommended),
-            recommended = recommended.display(),
+            data = shell_word(&run.data),
+            other = other(&shell_word(recommended)),
+            recommended = shell_word(recommended),
         ))
     }
 }

@@ -14,6 +14,7 @@ use convnext::train::{
 use super::arguments::{FinetuneArguments, FreezeName, TaskName};
 use super::finished::{FinishedTraining, same_part};
 use super::share::check_share_is_used;
+use crate::cli::output::shell_word;
 use crate::cli::parts::MeasuredPart;
 use crate::cli::plan::print_plan;
 use crate::cli::shared::SharedMachine;
@@ -46,10 +47,10 @@ pub(super) fn run(arguments: FinetuneArguments, shared: &SharedMachine) -> anyho
     let Finetuned { weights, summary, held_out } = &finetuned;
     let same_part = same_part(*held_out, job.labels.validation_fraction, &job.run);
     let same_images = match &job.labels.file {
-        Some(file) => format!(" --labels {}{same_part}", file.display()),
+        Some(file) => format!(" --labels {}{same_part}", shell_word(file)),
         None => same_part,
     };
-    let classify = |weights: &Path| format!("classify IMAGE --weights {}", weights.display());
+    let classify = |weights: &str| format!("classify IMAGE --weights {weights}");
     FinishedTraining { run: &job.run, weights, summary, same_images }.print(&measured_on, classify)
 }
 

@@ -1,7 +1,5 @@
 //! `convnext finetune --task segment`: a class for every pixel.
 
-use std::path::Path;
-
 use anyhow::bail;
 use convnext::core::{ModelConfig, Seed, SegmentationTask, UperNetConfig, WeightMetadata};
 use convnext::data::{HELD_OUT, Orientation, SegmentationData, open_segmentation};
@@ -14,6 +12,7 @@ use super::arguments::FinetuneArguments;
 use super::finished::{FinishedTraining, same_part};
 use super::share::check_share_is_used;
 use crate::cli::absent::absent;
+use crate::cli::output::shell_word;
 use crate::cli::parts::MeasuredPart;
 use crate::cli::plan::print_plan;
 use crate::cli::shared::SharedMachine;
@@ -51,14 +50,13 @@ pub(super) fn run(arguments: FinetuneArguments, shared: &SharedMachine) -> anyho
     let Segmented { weights, summary, held_out } = &segmented;
     let same_part = same_part(*held_out, job.labels.validation_fraction, &job.run);
     let same_images = format!("{}{turn}{same_part}", of_masks(&job.labels));
-    let segment =
-        |weights: &Path| format!("segment IMAGE --weights {} --out segmented{turn}", weights.display());
+    let segment = |weights: &str| format!("segment IMAGE --weights {weights} --out segmented{turn}");
     FinishedTraining { run: &job.run, weights, summary, same_images }.print(&measured_on, segment)
 }
 
 /// The flags by which a command reads the masks as the training did.
 fn of_masks(labels: &MaskSubset) -> String {
-    let classes = labels.classes.as_ref().map(|file| format!(" --classes {}", file.display()));
+    let classes = labels.classes.as_ref().map(|file| format!(" --classes {}", shell_word(file)));
     let ignored = labels.ignored.iter().map(|number| format!(" --ignore-index {number}"));
     let reduced = labels.reduce_zero_label.then(|| " --reduce-zero-label".to_owned());
     classes.into_iter().chain(ignored).chain(reduced).collect()

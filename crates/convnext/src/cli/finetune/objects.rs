@@ -1,7 +1,5 @@
 //! `convnext finetune --task detect`: boxes and masks of objects.
 
-use std::path::Path;
-
 use anyhow::bail;
 use convnext::core::{DetectionTask, MaskRcnnConfig, ModelConfig, Seed, WeightMetadata};
 use convnext::data::{DetectionData, Orientation, TileOptions, open_detection};
@@ -13,6 +11,7 @@ use convnext::train::{InitFrom, RecipeContext, Setting, SupervisedRecipe, read_m
 use super::arguments::FinetuneArguments;
 use super::finished::{FinishedTraining, same_part};
 use super::share::check_share_is_used;
+use crate::cli::output::shell_word;
 use crate::cli::parts::MeasuredPart;
 use crate::cli::plan::print_plan;
 use crate::cli::shared::SharedMachine;
@@ -45,14 +44,13 @@ pub(super) fn run(arguments: FinetuneArguments, shared: &SharedMachine) -> anyho
     let TrainedDetector { weights, summary, held_out } = &trained;
     let same_part = same_part(*held_out, job.labels.validation_fraction, &job.run);
     let same_images = format!("{}{same_part}", of_annotations(&job.labels));
-    let detect =
-        |weights: &Path| format!("detect IMAGE --weights {} --out found --overlay{turn}", weights.display());
+    let detect = |weights: &str| format!("detect IMAGE --weights {weights} --out found --overlay{turn}");
     FinishedTraining { run: &job.run, weights, summary, same_images }.print(&measured_on, detect)
 }
 
 /// The flags by which a command reads the annotations as the training did.
 fn of_annotations(labels: &ObjectSubset) -> String {
-    let file = labels.annotations.as_ref().map(|file| format!(" --annotations {}", file.display()));
+    let file = labels.annotations.as_ref().map(|file| format!(" --annotations {}", shell_word(file)));
     let crowds = labels.crowd_as_object.then(|| " --crowd-as-object".to_owned());
     let missing = labels.allow_missing.then(|| " --allow-missing".to_owned());
     file.into_iter().chain(crowds).chain(missing).collect()

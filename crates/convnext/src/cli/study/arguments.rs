@@ -19,7 +19,12 @@ use crate::cli::values::{count, image_size, stem_stride, threads};
     allow_negative_numbers = true,
     after_help = "\
 Each seed has a pre-training of its own, which all fine-tunings of the seed share. Lengths are the epochs of the paper \
-unless they are named; all rows get the same, or keep the paper's ratio to each other."
+unless they are named; all rows get the same, or keep the paper's ratio to each other.
+
+Examples:
+  convnext study run table2a --data photos --model atto --pretraining-epochs 100 --finetuning-epochs 30 --out studies/grn
+  convnext study run table2a --data photos --model atto --labels 10,100 --out studies/labels --dry-run
+  convnext study run mine.toml --data photos --budget 8h --out studies/mine --resume"
 )]
 pub(crate) struct RunArguments {
     /// Name of the study, or a TOML file
@@ -50,15 +55,16 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "N", value_parser = count, default_value = "3")]
     pub(super) seeds: usize,
     /// Labelled images of each class that fine-tunings use, a column for each number [default: all]
-    #[arg(long, value_name = "N", value_parser = count, value_delimiter = ',')]
+    #[arg(long, value_name = "N", value_parser = count, value_delimiter = ',', visible_alias = "labels-per-class")]
     pub(super) labels: Vec<usize>,
     /// Run only this row and what it needs; may be repeated
     #[arg(long, value_name = "ROW")]
     pub(super) only: Vec<String>,
-    /// Size of the images in pixels, but for segmentation and detection
+    /// Size of the images in pixels, but for segmentation and detection; runs of another size in the study keep its
+    /// ratio to 224
     #[arg(long, value_name = "N|HxW", value_parser = image_size)]
     pub(super) image_size: Option<ImageSize>,
-    /// Size of the images for segmentation and detection
+    /// Size of the images for segmentation and detection; runs of another size in the study keep its ratio to 512
     #[arg(long, value_name = "N|HxW", value_parser = image_size)]
     pub(super) downstream_image_size: Option<ImageSize>,
     /// Side of the stem's patches: 4, or 2 or 1 for small images

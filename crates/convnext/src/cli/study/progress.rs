@@ -43,7 +43,9 @@ impl StudyObserver for StudyProgress {
         let time = duration_in_words(result.seconds);
         match &result.ending {
             ending @ Ending::Finished { .. } => {
-                self.line(&format!("  {}: {}{time}", run.id, self.result(ending)));
+                let unstable = ending.instability().map(|losses| format!(", unstable: {losses}"));
+                let unstable = unstable.unwrap_or_default();
+                self.line(&format!("  {}: {}{time}{unstable}", run.id, self.result(ending)));
             }
             Ending::Diverged { error } => self.line(&format!("  {}: {error}", run.id)),
             Ending::Failed { error } => print_progress(&format!("  {} failed: {error}", run.id)),

@@ -43,6 +43,10 @@ pub(super) fn run(
     check_effect(arguments, &planned)?;
     check(&planned, threads, &program)?;
     if arguments.dry_run {
+        // No error: the commands may be for another machine.
+        if let Err(error) = check_data(&options) {
+            log::warn!("{error}");
+        }
         let commands: Vec<String> = planned.iter().map(PlannedRun::command_line).collect();
         return print_text(&commands.join("\n"));
     }

@@ -65,7 +65,7 @@ impl TrainingArguments {
             ("--budget", self.length.budget.is_some(), "training.epochs"),
             ("--batch-size auto", is_automatic, "training.batch_size"),
             ("--quick", self.quick, "training.batch_size"),
-            ("--quick", self.quick, InputRecipe::IMAGE_SIZE),
+            ("--quick", self.quick && self.image_size.is_none(), InputRecipe::IMAGE_SIZE),
         ] {
             if is_given && given.is_set(key) {
                 log::warn!("--set {key} may not be used as it stands: {flag} goes before it");
@@ -82,8 +82,8 @@ impl TrainingArguments {
         }
     }
 
-    /// With `--quick`, makes everything small that no flag of its own decides, but for the images; `patch` is the
-    /// model's, in pixels. And leaves out the reasons for what was decided otherwise.
+    /// With `--quick`, makes everything small that no flag of its own decides; `patch` is the model's, in pixels. And leaves
+    /// out the reasons for what was decided otherwise.
     pub(crate) fn shrink(
         &self,
         recipe: &mut TrainingRecipe,
@@ -94,13 +94,15 @@ impl TrainingArguments {
         let (batch_size, accumulate) = (recipe.batch_size, recipe.accumulate);
         if self.quick {
             recipe.shrink();
-            let [height, width] =
-                [image_size.height, image_size.width].map(|side| side.min(QUICK_PATCHES * patch));
-            *image_size = ImageSize { height, width };
-            reasons.push(format!(
-                "images of {size} and batches of at most a few: from --quick",
-                size = image_size.with_unit()
-            ));
+            let batches = "batches of at most a few: from --quick";
+            reasons.push(if self.image_size.is_some() {
+                batches.to_owned()
+            } else {
+                let [height, width] =
+                    [image_size.height, image_size.width].map(|side| side.min(QUICK_PATCHES * patch));
+                *image_size = ImageSize { height, width };
+                format!("images of {} and {batches}", image_size.with_unit())
+            });
         }
         if matches!(self.batch_size, Some(BatchSize::Count(_))) {
             recipe.batch_size = batch_size;
