@@ -1,6 +1,6 @@
 //! What a study was begun with, as its folder records it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 
@@ -14,7 +14,8 @@ use crate::lengths::Steps;
 use crate::options::StudyOptions;
 use crate::plan::{PlannedRun, Planner};
 use crate::results::text;
-use crate::study::Study;
+use crate::stage::Stage;
+use crate::study::{Run, Study};
 
 /// Name of the file with study and options.
 pub const STUDY_FILE: &str = "study.toml";
@@ -68,11 +69,31 @@ impl Begun {
 
     /// Refuses to go on with anything else than what was recorded, but for what may change.
     pub(crate) fn check_same(&self, now: &Self, folder: &Path) -> Result<(), StudyError> {
-        let changes = changes(&in_table(self)?, &in_table(now)?);
+        let changes = changes(&self.in_table()?, &now.in_table()?);
         match changes.is_empty() {
             true => Ok(()),
             false => Err(StudyError::Changed { folder: folder.to_owned(), changes }),
         }
+    }
+
+    /// The same with the table of `study`, which has the same runs: words about it may be those of a later version.
+    pub(crate) fn shown_as(self, study: &Study) -> Self {
+        Self { study: study.clone(), ..self }
+    }
+
+    /// What decides which commands are run and what of them is measured, as a table.
+    fn in_table(&self) -> Result<Table, StudyError> {
+        let Study { models, metrics, epochs, common, runs, rows, .. } = &self.study;
+        let metrics: BTreeSet<&str> = metrics.iter().map(|metric| metric.name.as_str()).collect();
+        let shown: BTreeSet<[Option<&str>; 2]> =
+            rows.iter().map(|row| [row.run.as_deref(), row.of.as_deref()]).collect();
+        let shown: Vec<String> = shown
+            .iter()
+            .map(|names| names.iter().flatten().copied().collect::<Vec<_>>().join(" of "))
+            .collect();
+        let of_study = OfStudy { models, metrics, epochs, common, runs, shown };
+        let table = Compared { options: &self.options, data: &self.data, study: of_study };
+        Table::try_from(table).map_err(|error| damaged(Path::new(STUDY_FILE), error.to_string()))
     }
 
     /// The commands of the study in a folder.
@@ -81,16 +102,27 @@ impl Begun {
     }
 }
 
-/// Study and options as a table, without what was chosen on the way.
-fn in_table(begun: &Begun) -> Result<Table, StudyError> {
-    let mut table =
-        Table::try_from(begun).map_err(|error| damaged(Path::new(STUDY_FILE), error.to_string()))?;
-    table.remove("steps");
-    table.remove("version");
-    Ok(table)
+/// What must be the same for a study to go on.
+#[derive(Serialize)]
+struct Compared<'a> {
+    options: &'a StudyOptions,
+    data: &'a BTreeMap<String, DataRecord>,
+    study: OfStudy<'a>,
 }
 
-/// Every key whose value differs, in words; keys are dotted.
+/// What of a study decides its commands.
+#[derive(Serialize)]
+struct OfStudy<'a> {
+    models: &'a [String],
+    metrics: BTreeSet<&'a str>,
+    epochs: &'a BTreeMap<Stage, usize>,
+    common: &'a BTreeMap<Stage, Vec<String>>,
+    runs: &'a [Run],
+    /// Runs that have rows.
+    shown: Vec<String>,
+}
+
+/// Every key whose value differs, in words; keys are dotted. Those of the study itself may be long lists.
 fn changes(begun: &Table, now: &Table) -> Vec<String> {
     let (mut before, mut after) = (Table::new(), Table::new());
     flatten("", begun, &mut before);
@@ -100,7 +132,11 @@ fn changes(begun: &Table, now: &Table) -> Vec<String> {
     keys.dedup();
     let words = |value: Option<&Value>| value.map_or_else(|| "not set".to_owned(), Value::to_string);
     let differ = keys.into_iter().filter(|key| before.get(*key) != after.get(*key));
-    differ.map(|key| format!("{key} was {}, is {}", words(before.get(key)), words(after.get(key)))).collect()
+    let change = |key: &String| match key.starts_with("study.") {
+        true => format!("{key} is another one"),
+        false => format!("{key} was {}, is {}", words(before.get(key)), words(after.get(key))),
+    };
+    differ.map(change).collect()
 }
 
 fn flatten(prefix: &str, table: &Table, flat: &mut Table) {

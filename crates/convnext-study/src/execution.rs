@@ -8,7 +8,7 @@ use crate::error::StudyError;
 use crate::plan::PlannedRun;
 use crate::results::{Ending, RunResult, measured};
 use crate::runner::{CommandEnd, Runner, StudyObserver};
-use crate::schedule::{Stand, next_run};
+use crate::schedule::{Stand, missing, next_run};
 use crate::study_folder::StudyFolder;
 
 /// Runs what of a plan has not ended yet, at most `parallel` commands at once, and records how each ends. A failed command
@@ -35,7 +35,7 @@ pub(crate) fn execute(
 fn stand_of(result: Option<&RunResult>) -> Stand {
     match result.map(|result| &result.ending) {
         Some(Ending::Finished { .. }) => Stand::Finished,
-        Some(Ending::Diverged { .. }) => Stand::Unfinished,
+        Some(Ending::Diverged { .. }) => Stand::Diverged,
         Some(Ending::Failed { .. }) | None => Stand::Open,
     }
 }
@@ -67,8 +67,9 @@ impl<'a> Workers<'a> {
             let run = &self.plan[place];
             self.observer.begins(run, place + 1, self.plan.len());
             let clock = Instant::now();
-            let end = self.runner.run(run);
-            self.end(place, end, clock.elapsed().as_secs_f64());
+            let run = self.without_diverged(run);
+            let end = self.runner.run(&run);
+            self.end(place, &run, end, clock.elapsed().as_secs_f64());
             self.changed.notify_all();
         }
     }
@@ -95,19 +96,27 @@ impl<'a> Workers<'a> {
         }
     }
 
+    /// A run without the networks that there are none of, because they diverged.
+    fn without_diverged(&self, run: &PlannedRun) -> PlannedRun {
+        let stands = &self.lock().stands;
+        let lost: Vec<usize> =
+            run.needs.iter().copied().filter(|needed| stands[*needed] == Stand::Diverged).collect();
+        run.without(&lost, self.plan)
+    }
+
     /// Gives up what needs a run without an end. A plan has each run after the one that it needs.
     fn leave_out(&self, shared: &mut Shared<'_>) {
         for (place, run) in self.plan.iter().enumerate() {
-            let needed = run.needs.iter().find(|needed| shared.stands[**needed] == Stand::Unfinished);
+            let needed = missing(run, &shared.stands);
             if let Some(needed) = needed.filter(|_| shared.stands[place] == Stand::Open) {
                 shared.stands[place] = Stand::Unfinished;
-                self.observer.left_out(run, &self.plan[*needed].id);
+                self.observer.left_out(run, &self.plan[needed].id);
             }
         }
     }
 
-    fn end(&self, place: usize, end: CommandEnd, seconds: f64) {
-        let run = &self.plan[place];
+    /// Records how a run ended, which may have looked at fewer networks than planned.
+    fn end(&self, place: usize, run: &PlannedRun, end: CommandEnd, seconds: f64) {
         let mut shared = self.lock();
         let metrics = shared.folder.study().metrics.clone();
         let ended = match end {
@@ -119,10 +128,16 @@ impl<'a> Workers<'a> {
             CommandEnd::Failure { error, diverged: false } => Ok((Ending::Failed { error }, seconds)),
         };
         let recorded = ended.and_then(|ended| {
-            let is_finished = matches!(ended.0, Ending::Finished { .. });
-            let result = RunResult::of(run, ended);
+            let stand = match &ended.0 {
+                Ending::Finished { .. } => Stand::Finished,
+                Ending::Diverged { .. } => Stand::Diverged,
+                Ending::Failed { .. } => Stand::Unfinished,
+            };
+            let without = self.plan[place].needs.iter().filter(|needed| !run.needs.contains(needed));
+            let without = without.map(|needed| self.plan[*needed].name.clone()).collect();
+            let result = RunResult { without, ..RunResult::of(run, ended) };
             self.observer.ended(run, &result);
-            shared.stands[place] = if is_finished { Stand::Finished } else { Stand::Unfinished };
+            shared.stands[place] = stand;
             shared.folder.record(result)
         });
         if let Err(error) = recorded {

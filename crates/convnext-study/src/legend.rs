@@ -1,6 +1,6 @@
 //! The sentences under the table of a study.
 
-use convnext_train::{Direction, EpochReport, Metric};
+use convnext_train::{Direction, EpochReport, Metric, UNSTABLE};
 
 use crate::outcome::StudyOutcome;
 use crate::results::Ending;
@@ -22,8 +22,7 @@ impl StudyOutcome {
             text += &format!(" {reused} of {} runs are those of other studies.", self.plan.len());
         }
         if self.is_any_unstable() {
-            text += " Unstable: the training loss of the run, or of one that it starts from, ended above its lowest by more than \
-                     half of what it had fallen by, and by more than 5 % of the first epoch's.";
+            text += &format!(" Unstable: of the run, or of one that it starts from, {UNSTABLE}.");
         }
         if self.has_averages() {
             text += " The paper's numbers are those of the moving average of the weights where its recipe keeps one; that of \

@@ -73,19 +73,21 @@ impl StudyOutcome {
         }
         let mut found: BTreeMap<u64, SeedValue> =
             (0..self.options.seeds).map(|seed| (seed, SeedValue::NotRun)).collect();
-        let metric = self.metric_of(row, metric);
         let places = self.places(run, labels).into_iter();
-        found.extend(places.map(|place| (self.plan[place].seed, self.value(place, row, &metric))));
+        found.extend(places.map(|place| (self.plan[place].seed, self.value(place, row, metric))));
         found
     }
 
-    /// A metric as the run of a row has it: of an analysis of several networks, that of the row's own.
-    pub(crate) fn metric_of(&self, row: &Row, metric: &ShownMetric) -> ShownMetric {
-        let run = row.run.as_deref().and_then(|run| self.study.run(run));
-        let place = run
-            .zip(row.of.as_ref())
-            .and_then(|(run, of)| run.sources().iter().position(|source| source == of));
-        place.map_or_else(|| metric.clone(), |place| metric.of_network(place))
+    /// A metric as a run has it for a row: of an analysis of several networks, that of the row's own; `None` of a network
+    /// that the analysis did without.
+    pub(crate) fn metric_of(&self, place: usize, row: &Row, metric: &ShownMetric) -> Option<ShownMetric> {
+        let Some(of) = &row.of else { return Some(metric.clone()) };
+        let without = self.results[place].as_ref().map_or(&[][..], |result| &result.without);
+        let networks = self.plan[place].needs.iter().map(|needed| &self.plan[*needed].name);
+        let networks: Vec<&String> = networks.filter(|name| !without.contains(name)).collect();
+        let own = networks.iter().position(|name| *name == of)?;
+        // Of one network, where others have no rows or diverged, all values are its own.
+        Some(if networks.len() > 1 { metric.of_network(own) } else { metric.clone() })
     }
 
     /// Seeds of a row's run that was unstable, or that starts from one that was.
@@ -119,31 +121,35 @@ impl StudyOutcome {
 
     fn value(&self, place: usize, row: &Row, metric: &ShownMetric) -> SeedValue {
         if metric.is_duration() {
-            return self.hours(place);
+            return self.hours(place, row);
         }
+        // It may wait for ever for the one that it needs, or have done without it.
+        let of_needed = || {
+            let mut needed =
+                self.needed_by(place, row).into_iter().map(|needed| self.value(needed, row, metric));
+            needed.find(|needed| matches!(needed, SeedValue::Diverged | SeedValue::Failed))
+        };
         let Some(result) = &self.results[place] else {
-            // It may wait for ever for the one that it needs.
-            let needed = self.needed_by(place, row).into_iter();
-            return needed
-                .map(|needed| self.value(needed, row, metric))
-                .find(|needed| matches!(needed, SeedValue::Diverged | SeedValue::Failed))
-                .unwrap_or(SeedValue::NotRun);
+            return of_needed().unwrap_or(SeedValue::NotRun);
         };
         match &result.ending {
             Ending::Diverged { .. } => SeedValue::Diverged,
             Ending::Failed { .. } => SeedValue::Failed,
-            ending @ Ending::Finished { .. } => match ending.values(&metric.name) {
-                Some(values) => {
-                    let mean = values.iter().sum::<f64>() / values.len() as f64;
-                    SeedValue::Value(metric.scale() * mean)
+            ending @ Ending::Finished { .. } => {
+                let own = self.metric_of(place, row, metric);
+                match own.and_then(|own| ending.values(&own.name)) {
+                    Some(values) => {
+                        let mean = values.iter().sum::<f64>() / values.len() as f64;
+                        SeedValue::Value(metric.scale() * mean)
+                    }
+                    None => of_needed().unwrap_or(SeedValue::NotMeasured),
                 }
-                None => SeedValue::NotMeasured,
-            },
+            }
         }
     }
 
     /// The hours of the pre-training that a run starts from, over however many others, whatever became of those.
-    fn hours(&self, place: usize) -> SeedValue {
+    fn hours(&self, place: usize, row: &Row) -> SeedValue {
         let mut next = Some(place);
         while let Some(place) = next {
             if self.plan[place].stage == Stage::Pretraining {
@@ -154,7 +160,7 @@ impl StudyOutcome {
                     Some(RunResult { seconds, .. }) => SeedValue::Value(seconds / 3600.0),
                 };
             }
-            next = self.plan[place].needs.first().copied();
+            next = self.needed_by(place, row).first().copied();
         }
         SeedValue::NotMeasured
     }
@@ -171,11 +177,11 @@ impl StudyOutcome {
     }
 }
 
-/// A value over that of a row; what either has in place of one, the row first.
+/// A value over that of a row; what it has in place of one, or nothing where the row has none.
 fn ratio(over: Option<SeedValue>, own: SeedValue) -> SeedValue {
-    match (over.unwrap_or(SeedValue::NotRun), own) {
-        (SeedValue::Value(over), SeedValue::Value(own)) => SeedValue::Value(over / own),
-        (over, SeedValue::Value(_)) => over,
+    match (over, own) {
+        (Some(SeedValue::Value(over)), SeedValue::Value(own)) => SeedValue::Value(over / own),
+        (_, SeedValue::Value(_)) => SeedValue::NotMeasured,
         (_, own) => own,
     }
 }

@@ -40,6 +40,16 @@ pub struct PlannedRun {
 }
 
 impl PlannedRun {
+    /// The same without some of the networks that it would look at, which are in `plan`.
+    pub(crate) fn without(&self, lost: &[usize], plan: &[Self]) -> Self {
+        let weights: Vec<String> =
+            lost.iter().map(|place| plan[*place].folder.join(WEIGHTS_FILE).display().to_string()).collect();
+        let mut without = self.clone();
+        without.needs.retain(|needed| !lost.contains(needed));
+        without.arguments.retain(|word| !weights.contains(word));
+        without
+    }
+
     /// The command as one types it into a shell.
     pub fn command_line(&self) -> String {
         let words = ["convnext"].into_iter().chain(self.arguments.iter().map(String::as_str));
@@ -96,8 +106,8 @@ impl Planner<'_> {
     fn wanted(&self) -> Vec<&str> {
         let rows = self.study.rows.iter().filter(|row| is_wanted(self.options, row));
         let mut wanted = Vec::new();
-        for run in rows.filter_map(|row| row.run.as_deref()) {
-            let chain = self.study.chain(run);
+        for row in rows {
+            let chain = self.study.chain_of_row(row);
             if chain.iter().all(|run| self.has_models(run)) {
                 wanted.extend(chain.iter().map(|run| run.name.as_str()));
             }
@@ -114,8 +124,7 @@ impl Planner<'_> {
     /// Refuses to leave out a row that was asked for.
     fn check_rows(&self) -> Result<(), StudyError> {
         for name in &self.options.only {
-            let run = self.study.row(name).and_then(|row| row.run.as_deref());
-            let chain = run.map(|run| self.study.chain(run)).unwrap_or_default();
+            let chain = self.study.row(name).map(|row| self.study.chain_of_row(row)).unwrap_or_default();
             if let Some(run) = chain.iter().find(|run| !self.has_models(run)) {
                 let needed = run.models().into_iter().max().unwrap_or_default();
                 let named = self.options.models(self.study).len();

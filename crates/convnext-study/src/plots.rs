@@ -67,8 +67,8 @@ impl StudyOutcome {
     fn by_place(&self, metric: &ShownMetric) -> StudyPlot {
         let lines = self.lines(|row, place| {
             let ending = &self.results[place].as_ref()?.ending;
-            let values =
-                ending.values(&self.metric_of(row, metric).name).filter(|values| values.len() > 1)?;
+            let own = self.metric_of(place, row, metric)?;
+            let values = ending.values(&own.name).filter(|values| values.len() > 1)?;
             Some(
                 (1..)
                     .zip(values)

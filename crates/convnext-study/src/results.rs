@@ -34,6 +34,9 @@ pub struct RunResult {
     /// [`Ending::instability`] tells it of them as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unstable: Option<LossCourse>,
+    /// Networks that an analysis of several did without, because their trainings diverged: names in the study.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<String>,
     /// The folder of the run that it is a copy of, of another study.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reused_from: Option<PathBuf>,
@@ -76,6 +79,7 @@ impl RunResult {
             command: run.command_line(),
             seconds,
             unstable: ending.instability(),
+            without: Vec::new(),
             reused_from: None,
             ending,
         }
@@ -232,6 +236,7 @@ mod tests {
                 command: "convnext pretrain".into(),
                 seconds: 0.3,
                 unstable: ending.instability(),
+                without: vec!["b".into()],
                 reused_from: Some("a/runs/b".into()),
                 ending,
             };

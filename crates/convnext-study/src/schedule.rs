@@ -10,8 +10,18 @@ pub(crate) enum Stand {
     Running,
     /// To its end, so that others may begin.
     Finished,
+    /// With a loss that is not finite, as it would again.
+    Diverged,
     /// Otherwise, or not at all.
     Unfinished,
+}
+
+/// The run without which another one cannot begin, if there is such a one that has ended. An analysis of several networks
+/// does without those that diverged.
+pub(crate) fn missing(run: &PlannedRun, stands: &[Stand]) -> Option<usize> {
+    let lost = run.needs.iter().find(|needed| stands[**needed] == Stand::Unfinished);
+    let all_diverged = run.needs.iter().all(|needed| stands[*needed] == Stand::Diverged);
+    lost.or_else(|| run.needs.first().filter(|_| all_diverged)).copied()
 }
 
 /// The first run of a plan that can begin. One whose speed is measured runs alone.
@@ -24,7 +34,11 @@ pub(crate) fn next_run(plan: &[PlannedRun], stands: &[Stand]) -> Option<usize> {
     }
     (0..plan.len()).find(|place| {
         stands[*place] == Stand::Open
-            && plan[*place].needs.iter().all(|needed| stands[*needed] == Stand::Finished)
+            && plan[*place]
+                .needs
+                .iter()
+                .all(|needed| [Stand::Finished, Stand::Diverged].contains(&stands[*needed]))
+            && missing(&plan[*place], stands).is_none()
             && !(any_runs && is_alone(*place))
     })
 }

@@ -238,6 +238,15 @@ impl Study {
         self.runs.iter().filter(|run| names.contains(&run.name.as_str())).collect()
     }
 
+    /// The runs that a row shows: its own after those that it starts from, of an analysis the row's own network alone.
+    pub(crate) fn chain_of_row(&self, row: &Row) -> Vec<&Run> {
+        let run = row.run.as_deref().unwrap_or_default();
+        match &row.of {
+            Some(of) => self.chain(of).into_iter().chain(self.run(run)).collect(),
+            None => self.chain(run),
+        }
+    }
+
     /// The row of a name.
     pub fn row(&self, name: &str) -> Option<&Row> {
         self.rows.iter().find(|row| row.name == name)

@@ -68,7 +68,13 @@ impl StudyFolder {
             Some(_) if !resume => return Err(StudyError::OutputUsed(folder.to_owned())),
             Some(recorded) => {
                 recorded.check_same(&now, folder)?;
-                recorded
+                if recorded.study == *study {
+                    recorded
+                } else {
+                    let shown = recorded.shown_as(study);
+                    shown.write(folder)?;
+                    shown
+                }
             }
             None => {
                 now.write(folder)?;

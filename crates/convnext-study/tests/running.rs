@@ -8,7 +8,8 @@ use std::fs;
 use std::path::Path;
 
 use convnext_study::{
-    CommandEnd, PlannedRun, Stage, StudyError, StudyFolder, StudyOptions, StudyOutcome, plan, run_study,
+    CommandEnd, PaperValue, PlannedRun, Stage, Study, StudyError, StudyFolder, StudyOptions, StudyOutcome,
+    plan, run_study,
 };
 use toy::{Notes, Rule, Toy, failure, options, study};
 
@@ -242,4 +243,24 @@ fn images_that_changed_are_refused_when_a_study_goes_on() {
     fs::write(photos.path().join("b.png"), "bc").unwrap();
     let error = run(true).unwrap_err().to_string();
     assert!(error.contains(".bytes was 1, is 3") && error.contains(".files was 1, is 2"), "{error}");
+}
+
+/// Bug: a later version that said more about a study of its own did not go on with it.
+#[test]
+fn a_study_goes_on_under_other_words_but_not_with_other_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = |study: &Study, resume| {
+        let toy = Toy::new(|run| Ok(plain(run)));
+        let mut folder = StudyFolder::open(folder.path(), study, &options("seeds = 1"), resume)?;
+        run_study(&mut folder, 1, &toy, &Notes::default()).map(|outcome| (outcome, toy.ran().len()))
+    };
+    ran(&study(), false).unwrap();
+    let mut said = study();
+    said.remarks = "More is known now.".into();
+    said.rows[0].paper = vec![PaperValue::Words("high".into())];
+    let (outcome, count) = ran(&said, true).unwrap();
+    assert_eq!((outcome.study, count), (said.clone(), 0));
+    said.runs[0].arguments.push("--mask-ratio=0.5".into());
+    let error = ran(&said, true).unwrap_err().to_string();
+    assert!(error.contains("other settings: study.runs is another one;"), "{error}");
 }

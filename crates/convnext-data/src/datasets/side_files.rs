@@ -9,7 +9,7 @@ use flate2::read::MultiGzDecoder;
 use tar::Archive;
 
 use crate::datasets::listing::Listing;
-use crate::datasets::relative::{is_hidden, member_path};
+use crate::datasets::relative::{is_hidden, member_path, parent};
 use crate::error::DataError;
 
 /// Files by their relative paths.
@@ -106,8 +106,11 @@ fn in_folders(
     visit: Visit<'_>,
 ) -> Result<(), DataError> {
     for folder in std::iter::once("").chain(listing.folders.iter().map(String::as_str)) {
-        // A folder whose name is not Unicode is not found again by it, and its files would be lost.
+        // A folder whose name is not Unicode is not found again by it. That of images may have annotations beside them.
         if folder.contains(char::REPLACEMENT_CHARACTER) {
+            if !listing.images.iter().any(|image| parent(image) == folder) {
+                continue;
+            }
             return Err(DataError::Layout {
                 path: listing.name(folder),
                 found: "its name is not Unicode, and annotations in it would not be found".into(),

@@ -131,7 +131,11 @@ impl Machine<'_> {
         };
         match (entries, self.nodes.get_mut(argument as usize)) {
             (Some(entries), Some(node)) => *node = Node::Dict(entries),
-            _ => return invalid("it makes a dictionary of what are no pairs"),
+            // Of something else that holds pairs, such as strings of two letters: no weights.
+            _ => {
+                self.push_node(Node::Dict(Vec::new()));
+                return Ok(());
+            }
         }
         self.stack.push(Value::Node(argument));
         Ok(())

@@ -48,7 +48,7 @@ fn what_starts_from_an_unstable_training_is_marked() {
     // Hours are those of the training, whatever became of it.
     assert_eq!(table.rows[0][1..4], ["50.00, unstable", "0.000694", "+0.00"]);
     assert_eq!(table.rows[1][1], "50.00");
-    assert!(outcome.legend().contains("Unstable: the training loss"), "{}", outcome.legend());
+    assert!(outcome.legend().contains("Unstable: of the run"), "{}", outcome.legend());
     let rising = outcome.results[0].as_ref().unwrap();
     let line = serde_json::to_value(rising).unwrap();
     assert_eq!((&line["run"], &line["unstable"]["lowest"]["loss"]), (&"rising-seed0".into(), &0.25.into()));
@@ -82,11 +82,51 @@ fn rows_show_the_networks_of_one_analysis() {
 }
 
 #[test]
-fn a_network_that_diverged_leaves_the_analysis_out_and_marks_its_own_row() {
+fn an_analysis_does_without_a_network_that_diverged() {
     let diverging: Rule = |run| match run.name.as_str() {
         "rising" => Err(failure("training has diverged", true)),
         _ => Ok(0.5),
     };
-    let table = ran(NETWORKS, diverging, 1).table();
-    assert_eq!([&table.rows[0][1], &table.rows[1][1]], ["diverged", "not run"]);
+    let outcome = ran(NETWORKS, diverging, 1);
+    let table = outcome.table();
+    assert_eq!([&table.rows[0][1], &table.rows[1][1]], ["diverged", "0.375"]);
+    let analysis = outcome.results[2].as_ref().unwrap();
+    assert_eq!(analysis.without, ["rising"]);
+    assert!(!analysis.command.contains("rising") && analysis.command.contains("runs/plain-seed0/weights"));
+    // Without any there is nothing to look at.
+    let none: Rule = |_| Err(failure("training has diverged", true));
+    let table = ran(NETWORKS, none, 1).table();
+    assert_eq!([&table.rows[0][1], &table.rows[1][1]], ["diverged", "diverged"]);
+    // One that failed is tried again, and the analysis waits for it.
+    let failing: Rule = |run| match run.name.as_str() {
+        "rising" => Err(failure("no space", false)),
+        _ => Ok(0.5),
+    };
+    let table = ran(NETWORKS, failing, 1).table();
+    assert_eq!([&table.rows[0][1], &table.rows[1][1]], ["failed", "not run"]);
+}
+
+#[test]
+fn hours_are_those_of_the_row_s_own_network() {
+    let text =
+        NETWORKS.replace("metrics = [", "metrics = [{ name = \"pretraining_hours\", label = \"hours\" }, ");
+    let twice = "\"plain\", stage = \"pretraining\", arguments = [\"--steps\", \"8\"]";
+    let text = text.replace("\"plain\", stage = \"pretraining\"", twice);
+    let table = ran(&text, |_| Ok(0.5), 1).table();
+    assert_eq!([&table.rows[0][1], &table.rows[1][1]], ["0.000694", "0.00139"]);
+}
+
+#[test]
+fn a_row_alone_needs_its_own_network_alone() {
+    let study: Study = toml::from_str(NETWORKS).unwrap();
+    let outcome = crate::ran(
+        &study,
+        |_| Ok(0.5),
+        &options(
+            "seeds = 1
+only = ['V2']",
+        ),
+    );
+    assert_eq!(outcome.plan.iter().map(|run| run.name.as_str()).collect::<Vec<_>>(), ["plain", "features"]);
+    assert_eq!(outcome.table().rows[1][1], "0.375");
 }

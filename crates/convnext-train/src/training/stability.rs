@@ -12,6 +12,10 @@ const CHANCE: f64 = 0.05;
 /// Share of what the loss had fallen by that a stable training may lose again.
 const MAY_BE_LOST: f64 = 0.5;
 
+/// What makes a training unstable, in words: [`LossCourse::is_unstable`].
+pub const UNSTABLE: &str = "the mean training loss of the last whole epoch is above the lowest of an earlier one by more than half of \
+                            what the loss had fallen by until then, and by more than 5 % of the first epoch's";
+
 /// Mean training loss of a whole epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct EpochLoss {
@@ -52,8 +56,7 @@ impl LossCourse {
         Some(Self { first, lowest, last })
     }
 
-    /// `true` if the loss ended above its lowest by more than half of what it had fallen by until then, and by more than
-    /// 5 % of the first epoch's: the training lost most of what it had learnt, and did not find it again. What it did in
+    /// `true` if the training lost most of what it had learnt, and did not find it again ([`UNSTABLE`]). What it did in
     /// between does not count.
     pub fn is_unstable(&self) -> bool {
         let risen = self.last.loss - self.lowest.loss;
@@ -125,6 +128,12 @@ mod tests {
         ] {
             assert!(!is_unstable(losses), "{losses:?}");
         }
+    }
+
+    #[test]
+    fn the_words_have_the_numbers() {
+        assert!(UNSTABLE.contains("more than half of") && MAY_BE_LOST.to_string() == "0.5");
+        assert!(UNSTABLE.contains(&format!("more than {} %", 100.0 * CHANCE)));
     }
 
     #[test]

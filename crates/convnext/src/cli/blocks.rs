@@ -11,10 +11,8 @@ use convnext::train::TrainError;
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(crate) struct BlockArguments {
     /// What stands after the GELU of every block: grn, a variant of it (grn-average, grn-l1, grn-standardised, grn-sum,
-    /// grn-no-residual, grn-no-norm, grn-no-pool, identity), lrn, bn, ln, se, cbam, or none; it starts fresh where the
-    /// weights have something else. A training says that it was unstable, as those with grn-no-pool are in the paper, when
-    /// its loss ends above its lowest by more than half of what it had fallen by and by more than 5 % of the first epoch's
-    /// [default: that of the weights, or of the model]
+    /// grn-no-residual, grn-no-norm, grn-no-pool, which the paper finds unstable, identity), lrn, bn, ln, se, cbam, or none;
+    /// it starts fresh where the weights have something else [default: that of the weights, or of the model]
     #[arg(long, value_name = "NAME")]
     response_norm: Option<ResponseNormName>,
     /// LayerScale at the end of every block: on starts at 1e-6, or at 1 in weights that learned without it, a number starts

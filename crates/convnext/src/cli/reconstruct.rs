@@ -79,7 +79,9 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
     let grid = reconstructor.grid()?;
     let ratio = arguments.mask_ratio.unwrap_or(reconstructor.objective().mask_ratio);
     let given = arguments.mask.as_deref().map(|path| read_mask(path, grid)).transpose()?;
-    check_apart(&arguments.out, &arguments.images)?;
+    // A file that is named itself is not replaced, whatever the folder.
+    let folders: Vec<&PathBuf> = arguments.images.iter().filter(|path| path.is_dir()).collect();
+    check_apart(&arguments.out, &folders)?;
     arguments.overwrite.make(&arguments.out, "--out")?;
     let images = open_images(&arguments.images)?;
     let reading = arguments.decoding.reading(&arguments.images, 1, 1, arguments.strict);

@@ -124,7 +124,10 @@ fn images_of_the_same_name_do_not_replace_each_other() {
 fn the_photo_itself_is_never_overwritten() {
     let bench = photo();
     let before = bench.read("photo.png");
-    bench.run("reconstruct photo.png --weights weights.safetensors --out . --overwrite");
+    bench
+        .run("reconstruct photo.png --weights weights.safetensors --out . --overwrite")
+        .code(1)
+        .stderr(contains("photo.png"));
     assert!(bench.read("photo.png") == before, "the photo was replaced by its reconstruction");
     bench.draw("digits/a.png", CLASSES[0], 0);
     let before = bench.read("digits/a.png");
