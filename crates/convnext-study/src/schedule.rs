@@ -32,12 +32,10 @@ pub(crate) fn next_run(plan: &[PlannedRun], stands: &[Stand]) -> Option<usize> {
     if (0..plan.len()).filter(running).any(is_alone) {
         return None;
     }
+    let has_ended = |needed: &usize| matches!(stands[*needed], Stand::Finished | Stand::Diverged);
     (0..plan.len()).find(|place| {
         stands[*place] == Stand::Open
-            && plan[*place]
-                .needs
-                .iter()
-                .all(|needed| [Stand::Finished, Stand::Diverged].contains(&stands[*needed]))
+            && plan[*place].needs.iter().all(has_ended)
             && missing(&plan[*place], stands).is_none()
             && !(any_runs && is_alone(*place))
     })

@@ -119,14 +119,7 @@ fn hours_are_those_of_the_row_s_own_network() {
 #[test]
 fn a_row_alone_needs_its_own_network_alone() {
     let study: Study = toml::from_str(NETWORKS).unwrap();
-    let outcome = crate::ran(
-        &study,
-        |_| Ok(0.5),
-        &options(
-            "seeds = 1
-only = ['V2']",
-        ),
-    );
+    let outcome = crate::ran(&study, |_| Ok(0.5), &options("seeds = 1\nonly = ['V2']"));
     assert_eq!(outcome.plan.iter().map(|run| run.name.as_str()).collect::<Vec<_>>(), ["plain", "features"]);
     assert_eq!(outcome.table().rows[1][1], "0.375");
 }
