@@ -52,12 +52,16 @@ fn seconds(outcome: &StudyOutcome) -> f64 {
 fn table(outcome: &StudyOutcome) -> Markup {
     let table = outcome.table();
     html! {
-        div.scroll { table {
-            thead { tr { @for name in &table.head { th scope="col" { (name) } } } }
+        div.scroll { table.study {
+            thead { tr { @for (column, name) in table.head.iter().enumerate() {
+                @if column < table.numbers_from { th.text scope="col" { (name) } } @else { th scope="col" { (name) } }
+            } } }
             tbody {
                 @for row in &table.rows {
                     tr { @for (column, cell) in row.iter().enumerate() {
-                        @if column < table.numbers_from { th scope="row" { (cell) } } @else { td { (cell) } }
+                        @if column == 0 { th scope="row" { (cell) } }
+                        @else if column < table.numbers_from { td.text { (cell) } }
+                        @else { td { (cell) } }
                     } }
                 }
             }

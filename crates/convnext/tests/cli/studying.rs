@@ -169,6 +169,9 @@ fn a_study_ends_with_a_table_whatever_becomes_of_single_runs() {
     );
     let page = bench.read_text("study/report.html");
     assert!(page.contains("Do masks help?") && page.contains("top-1 by epoch"), "the page is not whole");
+    for words in ["<th class=\"text\" scope=\"col\">row</th>", "<th scope=\"row\">FCMAE</th><td>"] {
+        assert!(page.contains(words), "words stand to the left, numbers to the right: {words}");
+    }
     assert!(bench.exists("study/runs/tuned-seed1/report.html"));
     // Nothing is left to do, and nothing is done again.
     let elsewhere = RUN.replace("--data photos", "--data ./photos/../photos");
