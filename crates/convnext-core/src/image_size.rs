@@ -11,8 +11,8 @@ use crate::error::ConfigError;
 /// Maximum height and width of the input of a model, in pixels.
 pub const MAX_IMAGE_SIDE: usize = 16_384;
 
-/// The range of a side in words.
-pub(crate) const SIDE_RANGE: &str = "from 1 to 16384";
+/// The range of a side in words, for messages: `from 1 to` [`MAX_IMAGE_SIDE`].
+pub const SIDE_RANGE: &str = "from 1 to 16384";
 
 /// What a size is in text, in words.
 const SIZE_IN_TEXT: &str = "a whole number from 1 to 16384, or HEIGHTxWIDTH such as 224x320";

@@ -81,7 +81,7 @@ pub use error::ConfigError;
 pub use fcmae_config::{EncoderKind, FcmaeConfig, FcmaeObjective};
 pub use fcmae_task::FcmaeTask;
 pub use geometry::{Fit, Geometry};
-pub use image_size::{ImageSize, MAX_IMAGE_SIDE};
+pub use image_size::{ImageSize, MAX_IMAGE_SIDE, SIDE_RANGE};
 pub use imagenet::{
     IMAGENET_1K_CLASSES, imagenet_1k_classes, imagenet_1k_index, imagenet_1k_name, is_imagenet_1k,
 };

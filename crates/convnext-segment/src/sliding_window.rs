@@ -3,7 +3,7 @@
 //! [`encoder_decoder.py`](https://github.com/open-mmlab/mmsegmentation/blob/v1.2.2/mmseg/models/segmentors/encoder_decoder.py)
 //! (Apache-2.0), `slide_inference`.
 
-use convnext_core::{ConfigError, ImageSize, MAX_IMAGE_SIDE};
+use convnext_core::{ConfigError, ImageSize, MAX_IMAGE_SIDE, SIDE_RANGE};
 use serde::{Deserialize, Serialize};
 
 /// Side and stride of square windows, in pixels of the network's input.
@@ -51,7 +51,7 @@ impl SlidingWindow {
         let Self { crop, stride } = *self;
         if !(1..=MAX_IMAGE_SIDE).contains(&crop) {
             let (what, found) = ("side of a window", crop.to_string());
-            return Err(ConfigError::OutOfRange { what, found, expected: "from 1 to 16384" });
+            return Err(ConfigError::OutOfRange { what, found, expected: SIDE_RANGE });
         }
         if !(1..=crop).contains(&stride) {
             let (what, found) = ("stride of windows", stride.to_string());
