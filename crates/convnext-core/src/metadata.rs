@@ -205,8 +205,12 @@ mod tests {
     #[test]
     fn the_classes_of_classifiers_segmentation_networks_and_detectors_have_names() {
         let head = crate::upernet::UperNetConfig::of_backbone(&micro());
-        let segmentation =
-            SegmentationTask { classes: ClassNames::default(), palette: vec![[1, 2, 3]; 2], head };
+        let segmentation = SegmentationTask {
+            classes: ClassNames::default(),
+            numbers: vec![vec![7], vec![0]],
+            palette: vec![[1, 2, 3]; 2],
+            head,
+        };
         let names = ClassNames(vec!["cat".into(), "dog".into()]);
         let preprocessing = || Preprocessing::for_size(32, 3);
         let renamed =

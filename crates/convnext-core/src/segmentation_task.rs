@@ -19,6 +19,10 @@ use crate::upernet::UperNetConfig;
 pub struct SegmentationTask {
     /// The names of the classes; empty where none is known.
     pub classes: ClassNames,
+    /// The numbers that the masks of the training had for each class. Empty where each is the position of its class, where
+    /// colours are the classes, and where nothing is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub numbers: Vec<Vec<u16>>,
     /// Red, green and blue of each class, with which label maps are shown; empty for colours of our own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub palette: Vec<[u8; 3]>,
@@ -37,9 +41,14 @@ impl TaskMetadata for SegmentationTask {
             let (what, found, expected) = ("classes of a segmentation", "0".to_owned(), "at least 1");
             return Err(ConfigError::OutOfRange { what, found, expected });
         }
-        if !self.palette.is_empty() && self.palette.len() != backbone.classes {
-            let (what, found) = ("colours of the palette", self.palette.len().to_string());
-            return Err(ConfigError::OutOfRange { what, found, expected: "one for each class, or none" });
+        let lists = [
+            ("colours of the palette", self.palette.len()),
+            ("lists of the numbers of classes in masks", self.numbers.len()),
+        ];
+        let fits = |(_, found): &(&str, usize)| [0, backbone.classes].contains(found);
+        if let Some((what, found)) = lists.into_iter().find(|list| !fits(list)) {
+            let (found, expected) = (found.to_string(), "one for each class, or none");
+            return Err(ConfigError::OutOfRange { what, found, expected });
         }
         self.classes.check(backbone.classes)
     }
@@ -64,5 +73,36 @@ impl TaskMetadata for SegmentationTask {
         let mut tensors = backbone_tensors("", backbone);
         tensors.extend(self.head.tensors(backbone));
         tensors
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sizes::find_model;
+
+    #[test]
+    fn numbers_of_classes_are_kept_where_there_are_any() {
+        let model = ModelConfig { classes: 2, ..find_model("micro").unwrap().config() };
+        let task = SegmentationTask {
+            classes: ClassNames(vec!["sky".into(), "road".into()]),
+            numbers: Vec::new(),
+            palette: Vec::new(),
+            head: UperNetConfig::of_backbone(&model),
+        };
+        let check = |numbers: &[&[u16]]| {
+            let numbers = numbers.iter().map(|&numbers| numbers.to_vec()).collect();
+            let task = SegmentationTask { numbers, ..task.clone() };
+            task.validate(&model, &Preprocessing::for_size(32, 3)).map(|()| task)
+        };
+        let message = check(&[&[7]]).unwrap_err().to_string();
+        assert!(message.contains("numbers of classes in masks is 1"), "{message}");
+        let numbered = check(&[&[7, 8], &[0]]).unwrap();
+        let text = serde_json::to_string(&numbered).unwrap();
+        assert_eq!(serde_json::from_str::<SegmentationTask>(&text).unwrap(), numbered);
+        // Files are as before where there are none, and those of earlier versions are read.
+        let plain = serde_json::to_string(&check(&[]).unwrap()).unwrap();
+        assert!(!plain.contains("numbers"), "{plain}");
+        assert_eq!(serde_json::from_str::<SegmentationTask>(&plain).unwrap(), task);
     }
 }

@@ -87,6 +87,7 @@ pub use reading::levels_seen::MIN_LEVELS;
 pub use reading::sample_type::SampleType;
 pub use segmentation::data::{SegmentationData, SegmentationLayout, SegmentationPart};
 pub use segmentation::error::MaskError;
+pub use segmentation::learned_classes::LearnedClasses;
 pub use segmentation::open::{open_segmentation, open_segmentation_part};
 pub use segmentation::set::SegmentationSet;
 pub use segmentation::survey::{SegmentationSurvey, SurveyedLabels, SurveyedValue, survey_masks};

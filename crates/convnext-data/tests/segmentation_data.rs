@@ -8,8 +8,8 @@ use std::fs::{self, File};
 
 use convnext_core::Seed;
 use convnext_data::{
-    Image, LabelMap, MaskValue, SegmentationLayout, Split, open_segmentation, open_segmentation_part,
-    survey_masks,
+    Image, LabelMap, LearnedClasses, MaskValue, SegmentationLayout, Split, open_segmentation,
+    open_segmentation_part, survey_masks,
 };
 use tempfile::TempDir;
 
@@ -116,7 +116,8 @@ fn a_part_is_measured_with_the_classes_of_the_model() {
     let folder = folder(&[("images/val/c.png", "masks/val/c.png", grey(&[1, 2]))]);
     let names = |names: &[&str]| convnext_core::ClassNames(names.iter().map(|&name| name.into()).collect());
     let model = names(&["sky", "road", "car", "tree"]);
-    let layout = SegmentationLayout { model: Some(model.clone()), ..SegmentationLayout::default() };
+    let learned = LearnedClasses { names: model.clone(), ..LearnedClasses::default() };
+    let layout = SegmentationLayout { model: Some(learned), ..SegmentationLayout::default() };
     let part = open_segmentation_part(folder.path(), &layout, None).unwrap();
     assert_eq!(part.images.label_map(0).unwrap().get(0, 0), 1);
     // A table in another order than the model's.

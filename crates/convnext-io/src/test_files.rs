@@ -39,6 +39,7 @@ pub(crate) fn segmentation(auxiliary_width: Option<usize>) -> WeightMetadata {
     };
     let task = SegmentationTask {
         classes: ClassNames(["sky", "road", "car"].map(str::to_owned).into()),
+        numbers: Vec::new(),
         palette: vec![[0, 0, 255], [128, 64, 128], [255, 0, 0]],
         head: UperNetConfig { head_width: 6, auxiliary_width },
     };

@@ -1,12 +1,14 @@
 //! Evaluation of a segmentation network.
 
 use burn::prelude::*;
+use convnext_data::DataError;
 use convnext_train::{BestAndWorst, SharedLoader, ShownPictures, TrainError};
 
 use crate::confusion::ConfusionMatrix;
 use crate::evaluation::{SegmentationEvaluation, SegmentedSample};
 use crate::evaluation_source::{EvaluationSource, WholeImage};
 use crate::inference::{InferenceOptions, segment};
+use crate::input_size::check_image;
 use crate::pictures::comparison;
 use crate::upernet::UperNet;
 
@@ -15,7 +17,7 @@ use crate::upernet::UperNet;
 /// classes; `progress` is told how many images are done.
 ///
 /// # Errors
-/// What reading the images reports, and those of [`segment`].
+/// What reading the images reports, [`convnext_data::MaskError::SmallImage`], and those of [`segment`].
 pub fn evaluate_segmentation(
     network: (&UperNet, &Device),
     loader: &SharedLoader<EvaluationSource>,
@@ -29,6 +31,9 @@ pub fn evaluate_segmentation(
     let mut own_pictures = BestAndWorst::default();
     let compute = |WholeImage { sample }: WholeImage| {
         let Some((sample, image, labels)) = sample else { return Ok(None) };
+        let named = (|| set.images().name(sample), image.size());
+        let of_network = (network.0.config(), preprocessing.geometry);
+        check_image(named, of_network, &options.scales).map_err(DataError::from)?;
         let predicted = segment(network, &image, preprocessing, options)?;
         let mut counts = ConfusionMatrix::new(network.0.config().classes);
         counts.add(&labels.labels, &predicted.labels);

@@ -1,13 +1,14 @@
 //! A segmentation training and its data.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use burn::tensor::Device;
 use convnext_core::{
-    ConfigError, Geometry, ImageSize, Interpolation, Kind, ModelConfig, Preprocessing, STAGES,
+    ConfigError, Geometry, ImageSize, Interpolation, Kind, ModelConfig, Preprocessing, ResponseNorm, STAGES,
     SegmentationTask, WeightMetadata, counted,
 };
-use convnext_data::{Dataset, SegmentationData, class_colours};
+use convnext_data::{DataError, Dataset, SegmentationData, SegmentationSet, class_colours};
 use convnext_train::{
     Freeze, FrozenStages, Job, LayerDecay, MemoryEstimate, Observer, ParameterRules, RunSettings,
     SharedLoader, Summary, TrainError, Trained, TrainingPlan, TrainingRecipe, are_same_classes, in_toml,
@@ -17,6 +18,7 @@ use serde::Serialize;
 
 use crate::batch_of_ranks::batch_of_ranks;
 use crate::evaluation_source::EvaluationSource;
+use crate::input_size::check_image;
 use crate::loss::SegmentationLoss;
 use crate::memory::memory;
 use crate::segment_job::SegmentJob;
@@ -73,6 +75,8 @@ struct OnMasks {
     job: SegmentJob,
     /// Of the training images with their masks.
     masks_checksum: u32,
+    /// Of the validation images with theirs.
+    validation_masks_checksum: u32,
     #[serde(skip)]
     data: SegmentationData,
 }
@@ -80,8 +84,10 @@ struct OnMasks {
 impl OnMasks {
     fn new(job: &SegmentJob, data: SegmentationData) -> Self {
         let model = ModelConfig { classes: data.classes.len(), ..job.model.clone() };
-        let masks_checksum = data.train.fingerprint();
-        Self { task: SegmentationTask::KIND, job: SegmentJob { model, ..job.clone() }, masks_checksum, data }
+        let [masks_checksum, validation_masks_checksum] =
+            [&data.train, &data.validation].map(SegmentationSet::fingerprint);
+        let (task, job) = (SegmentationTask::KIND, SegmentJob { model, ..job.clone() });
+        Self { task, job, masks_checksum, validation_masks_checksum, data }
     }
 
     fn is_from_weights(&self) -> bool {
@@ -89,13 +95,41 @@ impl OnMasks {
     }
 
     fn metadata(&self) -> SegmentationTask {
-        let SegmentationData { classes, palette, .. } = &self.data;
-        SegmentationTask { classes: classes.clone(), palette: palette.clone(), head: self.job.head }
+        let SegmentationData { classes, numbers, palette, .. } = self.data.clone();
+        SegmentationTask { classes, numbers, palette, head: self.job.head }
     }
 
-    /// Refuses to synchronise batch norms of rounds in which some ranks have no micro-batch.
+    /// The geometry of images that are measured on: their own size, or fitted in the proportions that they have.
+    fn geometry(&self) -> Geometry {
+        self.job.recipe.inference.resize.geometry(1)
+    }
+
+    /// Checks that the network can be measured on every validation image.
+    fn check_validation(&self) -> Result<(), TrainError> {
+        let SegmentJob { model, recipe, .. } = &self.job;
+        let options = recipe.inference_options();
+        options.validate_for(model)?;
+        let images = &self.data.validation;
+        let mut checked = HashSet::new();
+        for index in 0..images.len() {
+            let size = images.mask_size(index);
+            if checked.insert(size) {
+                let named = (|| images.images().name(index), size);
+                check_image(named, (model, self.geometry()), &options.scales).map_err(DataError::from)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses to synchronise batch norms of rounds in which some ranks have no micro-batch, and beside those of a backbone,
+    /// which each rank has by itself.
     fn check_synchronised(&self) -> Result<(), TrainError> {
         let Some(ranks) = self.job.sync_batch_norm else { return Ok(()) };
+        if self.job.model.response_norm == Some(ResponseNorm::Bn) && !self.freezes_encoder() {
+            let (what, found) = ("--response-norm", "bn with --sync-batch-norm".to_owned());
+            let expected = "another one, because only the batch norms of the heads are synchronised";
+            return Err(ConfigError::OutOfRange { what, found, expected }.into());
+        }
         let micro_batches = self.training().accumulate;
         if micro_batches.is_multiple_of(ranks.max(1)) {
             return Ok(());
@@ -186,17 +220,17 @@ impl Job for OnMasks {
             return Err(ConfigError::OutOfRange { what, found, expected }.into());
         }
         self.check_synchronised()?;
-        self.job.recipe.validate_ranges()
+        self.job.recipe.validate_ranges()?;
+        self.check_validation()
     }
 
     fn memory(&self) -> Result<MemoryEstimate, ConfigError> {
         memory(&self.job)
     }
 
-    /// Images of their own size or fitted, in the proportions that they have, bilinearly.
+    /// Images of their own size or fitted, bilinearly.
     fn preprocessing(&self, found: Preprocessing) -> Preprocessing {
-        let geometry: Geometry = self.job.recipe.inference.resize.geometry(1);
-        Preprocessing { geometry, interpolation: Interpolation::Bilinear, ..found }
+        Preprocessing { geometry: self.geometry(), interpolation: Interpolation::Bilinear, ..found }
     }
 
     fn source(&self, preprocessing: &Preprocessing) -> Result<SegmentationSource, TrainError> {

@@ -85,13 +85,12 @@ fn dice(logits: FeatureMaps, labels: &BatchLabels) -> Tensor<1> {
     let resized = resize_bilinear(logits, labels.height, labels.width).rows;
     let device = resized.device();
     let mut targets = vec![0.0_f32; labels.labels.len() * classes];
-    let mut counts = vec![0.0_f32; classes];
     for (row, &label) in targets.chunks_exact_mut(classes).zip(labels.labels.iter()) {
         if label != LabelMap::IGNORED {
             row[usize::from(label)] = 1.0;
-            counts[usize::from(label)] += 1.0;
         }
     }
+    let counts = pixels_per_class(&labels.labels, classes);
     let present: Vec<f32> = counts.iter().map(|&count| if count > 0.0 { 1.0 } else { 0.0 }).collect();
     let number = present.iter().sum::<f32>().max(1.0);
     let vector = |values: Vec<f32>| Tensor::<2>::from_data(TensorData::new(values, [1, classes]), &device);
@@ -104,6 +103,16 @@ fn dice(logits: FeatureMaps, labels: &BatchLabels) -> Tensor<1> {
     let sizes = probabilities.clone().powi_scalar(2).sum_dim(0) + vector(counts) + DICE_EPSILON;
     let losses = (overlap / sizes).neg() + 1.0;
     (losses * vector(present)).sum_dim(1).reshape([1]) / f64::from(number)
+}
+
+/// The number of labelled pixels of each class. They are counted as whole numbers, because a sum of single ones in `f32` stands
+/// still at 2^24.
+fn pixels_per_class(labels: &[u16], classes: usize) -> Vec<f32> {
+    let mut counts = vec![0_u64; classes];
+    for &label in labels.iter().filter(|&&label| label != LabelMap::IGNORED) {
+        counts[usize::from(label)] += 1;
+    }
+    counts.into_iter().map(|count| count as f32).collect()
 }
 
 #[cfg(test)]
@@ -191,6 +200,14 @@ mod tests {
         };
         let expected = 0.5 * (of_class(0, &[0]) + of_class(1, &[1, 2])) / 2.0;
         assert!((found[1].1 - expected).abs() < 1e-6, "{found:?} {expected}");
+    }
+
+    /// Bug: more than 2^24 pixels of a class counted as 2^24.
+    #[test]
+    fn dice_counts_any_number_of_pixels() {
+        let mut labels = vec![0; (1 << 24) + 2];
+        labels.extend([2, IGNORED]);
+        assert_eq!(pixels_per_class(&labels, 3), [16_777_218.0, 0.0, 1.0]);
     }
 
     #[test]

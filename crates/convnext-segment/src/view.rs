@@ -117,7 +117,7 @@ impl<'a> View<'a> {
     fn input_row(&self, row: usize, out: &mut [f32]) {
         let (values, window) = (self.classes(), self.grid.window);
         let width = self.input_size().width;
-        let mut counts = vec![0_u16; width];
+        let mut counts = vec![0_u32; width];
         for (number, windows) in &self.computed {
             let top = self.grid.tops[*number];
             if !(top..top + window.height).contains(&row) {
@@ -138,7 +138,7 @@ impl<'a> View<'a> {
         }
         for (out, &count) in out.chunks_exact_mut(values).zip(&counts) {
             if count > 1 {
-                out.iter_mut().for_each(|value| *value /= f32::from(count));
+                out.iter_mut().for_each(|value| *value /= count as f32);
             }
         }
         if self.mirrored {
@@ -243,4 +243,33 @@ fn cut(image: &Image, top: usize, left: usize, size: ImageSize) -> Image {
         }
     };
     cut.unwrap_or_else(|error| unreachable!("the part has the size that it was cut to: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use convnext_core::{ModelConfig, Seed, UperNetConfig, find_model};
+
+    use super::*;
+
+    /// Bug: more than 65,535 windows over a pixel were counted anew from 0.
+    #[test]
+    fn a_pixel_may_lie_in_any_number_of_windows() {
+        const SIDE: usize = 257;
+        let device = Device::flex();
+        let backbone = ModelConfig { classes: 2, ..find_model("micro").unwrap().config() };
+        let head = UperNetConfig { head_width: 8, auxiliary_width: None };
+        let model = UperNet::new(&backbone, &head, Seed(3), &device).unwrap();
+        let engine = Engine { model: &model, device: &device, batch_size: 1 };
+        let image = Image::new(1, 1, 3, vec![0; 3]).unwrap();
+        let preprocessing = Preprocessing::for_size(64, 3);
+        let starts = || vec![0; SIDE];
+        let grid = WindowGrid { tops: starts(), lefts: starts(), window: ImageSize::square(1) };
+        let mut view = View::new(engine, Cow::Borrowed(&image), &preprocessing, grid, false);
+        view.columns = axis(1, 1);
+        let window = |_| WindowLogits { values: vec![1.0, 2.0], height: 1, width: 1 };
+        view.computed = (0..SIDE).map(|number| (number, (0..SIDE).map(window).collect())).collect();
+        let mut found = [0.0; 2];
+        view.input_row(0, &mut found);
+        assert_eq!(found, [1.0, 2.0]);
+    }
 }

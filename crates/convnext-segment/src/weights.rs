@@ -41,7 +41,8 @@ mod tests {
     #[test]
     fn looks_are_those_that_the_recipe_validates_with() {
         let head = UperNetConfig { head_width: 8, auxiliary_width: None };
-        let task = SegmentationTask { classes: ClassNames::default(), palette: Vec::new(), head };
+        let (classes, numbers, palette) = (ClassNames::default(), Vec::new(), Vec::new());
+        let task = SegmentationTask { classes, numbers, palette, head };
         let model = find_model("micro").unwrap().config();
         let bare = WeightMetadata::new(&model, &task, Preprocessing::for_size(64, 3));
         assert_eq!(inference_of(&bare), InferenceOptions::default());

@@ -107,7 +107,8 @@ fn tensors_are_those_that_weights_of_the_task_have() {
     for name in ["atto", "tiny"] {
         let config = ModelConfig { classes: 150, ..find_model(name).unwrap().config() };
         let head = UperNetConfig::of_backbone(&config);
-        let task = SegmentationTask { classes: Default::default(), palette: Vec::new(), head };
+        let (classes, numbers, palette) = (Default::default(), Vec::new(), Vec::new());
+        let task = SegmentationTask { classes, numbers, palette, head };
         task.validate(&config, &Preprocessing::for_size(64, 3)).unwrap();
         let expected: BTreeMap<_, _> = task.tensors(&config).into_iter().collect();
         let model = UperNet::new(&config, &head, Seed(0), &Device::flex()).unwrap();

@@ -25,7 +25,7 @@ use crate::classifier::open_image;
 /// # let model = ModelConfig { classes: 2, ..find_model("micro").unwrap().config() };
 /// # let head = UperNetConfig { head_width: 8, auxiliary_width: None };
 /// # let classes = ClassNames(vec!["sky".into(), "road".into()]);
-/// # let task = SegmentationTask { classes, palette: Vec::new(), head };
+/// # let task = SegmentationTask { classes, numbers: Vec::new(), palette: Vec::new(), head };
 /// # let preprocessing = convnext::core::Preprocessing::for_size(64, 3);
 /// # let metadata = WeightMetadata::new(&model, &task, preprocessing);
 /// # let network = UperNet::new(&model, &head, Seed(0), &burn::tensor::Device::flex())?;

@@ -58,6 +58,15 @@ impl ClassTable {
         self.classes.iter().any(|class| !class.ids.is_empty())
     }
 
+    /// The numbers of each class; empty where each is the position of its class.
+    pub(crate) fn numbers(&self) -> Vec<Vec<u16>> {
+        let are_positions = (0_u16..).zip(&self.classes).all(|(at, class)| class.ids == [at]);
+        match are_positions {
+            true => Vec::new(),
+            false => self.classes.iter().map(|class| class.ids.clone()).collect(),
+        }
+    }
+
     /// `true` if every class has a colour.
     pub(crate) fn has_colours(&self) -> bool {
         !self.classes.is_empty() && self.classes.iter().all(|class| !class.colours.is_empty())

@@ -7,6 +7,7 @@ use convnext_core::ClassNames;
 use crate::datasets::parts::Split;
 use crate::datasets::split::HELD_OUT;
 use crate::pixels::orientation::Orientation;
+use crate::segmentation::learned_classes::LearnedClasses;
 use crate::segmentation::set::SegmentationSet;
 
 /// How a data set for segmentation is read.
@@ -19,7 +20,7 @@ pub struct SegmentationLayout {
     /// 0 is ignored, and classes begin at 1.
     pub reduce_zero_label: bool,
     /// Classes of a model that the data is measured with: what its numbers mean where the data does not say.
-    pub model: Option<ClassNames>,
+    pub model: Option<LearnedClasses>,
     /// What is done with the EXIF orientation of images: a mask has the size that its image then has.
     pub orientation: Orientation,
     /// Share of the images that is held out where the data has no part for validation, in (0, 1).
@@ -51,6 +52,9 @@ pub struct SegmentationData {
     pub test: Option<SegmentationSet>,
     /// The names of the classes.
     pub classes: ClassNames,
+    /// The numbers of each class in the masks; empty where each is the position of its class, where colours are the classes,
+    /// and of annotations, which have no such numbers.
+    pub numbers: Vec<Vec<u16>>,
     /// Red, green and blue of each class; empty where the data says nothing of them.
     pub palette: Vec<[u8; 3]>,
     /// `true` if `validation` was held out of the training images, because the data has no such part.

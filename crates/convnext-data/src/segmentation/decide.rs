@@ -7,6 +7,7 @@ use crate::pixels::label_map::LabelMap;
 use crate::segmentation::class_file::read_class_file;
 use crate::segmentation::class_table::{ClassTable, TableClass};
 use crate::segmentation::known::KnownData;
+use crate::segmentation::learned_classes::LearnedClasses;
 use crate::segmentation::palette_check::check_palettes;
 use crate::segmentation::refusal::{self, Refusal};
 use crate::segmentation::rule::LabelRule;
@@ -27,13 +28,15 @@ pub(crate) struct Wishes {
     pub(crate) table: Option<(ClassTable, String)>,
     pub(crate) known: Option<KnownData>,
     /// Classes of a model, which nothing in the data names.
-    pub(crate) model: Option<ClassNames>,
+    pub(crate) model: Option<LearnedClasses>,
     /// Values to ignore.
     pub(crate) ignored: Vec<u16>,
     /// 0 is ignored, and classes begin at 1.
     pub(crate) reduce_zero_label: bool,
     /// The masks are those of full ADE20K by their names.
     pub(crate) full_ade: bool,
+    /// The masks are drawn of annotations, so that their numbers are our own.
+    pub(crate) are_drawn: bool,
 }
 
 /// Classes of masks, and the labels of their values.
@@ -43,6 +46,8 @@ pub(crate) struct Decided {
     pub(crate) classes: ClassNames,
     /// `true` if nothing names the classes, a model neither, so that their names are made of their numbers.
     pub(crate) unnamed: bool,
+    /// The numbers of each class, as [`crate::SegmentationData::numbers`].
+    pub(crate) numbers: Vec<Vec<u16>>,
     /// A colour of each class, or none.
     pub(crate) palette: Vec<[u8; 3]>,
     /// What was decided, in words.
@@ -85,7 +90,8 @@ impl Wishes {
             classes if classes >= usize::from(LabelMap::IGNORED) - 1 => Err(refusal::too_many(classes)),
             _ => {
                 let (classes, palette) = (table.names(), table.palette());
-                Ok(Decided { rule, classes, unnamed, palette, decisions })
+                let numbers = if by_colour || self.are_drawn { Vec::new() } else { table.numbers() };
+                Ok(Decided { rule, classes, unnamed, numbers, palette, decisions })
             }
         }
     }
@@ -176,8 +182,10 @@ impl Wishes {
     ) -> Result<ClassTable, Refusal> {
         let ids = self.without_ignored(seen);
         if let Some(model) = &self.model {
-            decisions.push(format!("{} of the model", counted(model.len(), "class", "classes")));
-            return Ok(of_model(model, &ids, first));
+            let (table, order) = model.table(&ids, first);
+            let classes = counted(model.names.len(), "class", "classes");
+            decisions.push(format!("{classes} of the model, {order}"));
+            return Ok(table);
         }
         if ids == [0, BORDER] && first == 0 {
             decisions.push(format!(
@@ -268,19 +276,6 @@ fn check_order(ids: &[u16], absent: usize, seen: &SeenValues) -> Result<(), Refu
 fn of_numbers(classes: impl IntoIterator<Item = (String, u16)>) -> ClassTable {
     let class = |(name, id)| TableClass { name, ids: vec![id], ..TableClass::default() };
     ClassTable { classes: classes.into_iter().map(class).collect(), ..ClassTable::default() }
-}
-
-/// The classes of a model by their numbers, which the names of classes without a name tell.
-fn of_model(model: &ClassNames, ids: &[u16], first: u16) -> ClassTable {
-    let told = |name: &String| name.strip_prefix("class_").and_then(|number| number.parse::<u16>().ok());
-    let is_black_and_white = model.len() == 2
-        && ids.contains(&BORDER)
-        && ids.iter().all(|id| [0, BORDER].contains(id))
-        && !model.0.iter().any(|name| told(name).is_some());
-    let number = |(at, name): (u16, &String)| {
-        if is_black_and_white { at * BORDER } else { told(name).unwrap_or(at + first) }
-    };
-    of_numbers((0..).zip(&model.0).map(|class| (class.1.clone(), number(class))))
 }
 
 #[cfg(test)]

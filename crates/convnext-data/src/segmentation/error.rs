@@ -1,6 +1,6 @@
 //! Errors of masks and their classes.
 
-use convnext_core::ImageSize;
+use convnext_core::{ConfigError, ImageSize};
 use thiserror::Error;
 
 use crate::loading::corrupt_file::{CorruptFile, listed};
@@ -57,6 +57,20 @@ pub enum MaskError {
         expected: ImageSize,
         /// The other treatment of the image's EXIF orientation, if the mask fits the image with that.
         fits: Option<Orientation>,
+    },
+    /// An image of which a network gets too few pixels.
+    #[error(
+        "{image}, of {}, cannot be segmented: {source}; remove it with its mask, or have the network look at larger images \
+         (--resize short:N, or in a training --set inference.resize=short:N)",
+        .size.with_unit()
+    )]
+    SmallImage {
+        /// The image.
+        image: String,
+        /// Its size.
+        size: ImageSize,
+        /// What the network gets, and what it needs.
+        source: ConfigError,
     },
     /// Masks that cannot be read or do not fit their images.
     #[error(

@@ -84,6 +84,7 @@ impl Found {
             ignored: layout.ignored.clone(),
             reduce_zero_label: layout.reduce_zero_label,
             full_ade: pairs.pairs.first().is_some_and(|pair| is_full_ade(listing.images.get(pair.mask))),
+            are_drawn: false,
         };
         let names =
             |files: &[usize]| files.iter().map(|&file| listing.name(listing.images.get(file))).collect();
@@ -105,13 +106,9 @@ impl Found {
         layout: &SegmentationLayout,
     ) -> Result<Self, DataError> {
         let data = CocoData::read(&listing, annotations)?;
-        if layout.classes.is_some() {
-            let (path, found) =
-                (listing.name(""), "its classes are the categories of COCO's annotations".to_owned());
-            return Err(MaskError::Masks { path, found, advice: "leave out --classes".into() }.into());
-        }
+        check_annotated(&listing, &data, layout)?;
         let table = Some((data.table(!layout.reduce_zero_label), "COCO's categories".to_owned()));
-        let wishes = Wishes { table, ignored: layout.ignored.clone(), ..Wishes::default() };
+        let wishes = Wishes { table, ignored: layout.ignored.clone(), are_drawn: true, ..Wishes::default() };
         let mut has_mask = vec![false; listing.images.len()];
         data.images.iter().for_each(|image| has_mask[image.image] = true);
         let alone = listing.images.iter().zip(has_mask).filter(|(_, has_mask)| !has_mask);
@@ -168,6 +165,25 @@ impl Found {
         };
         in_parallel(self.masks.len(), look, progress)
     }
+}
+
+/// Refuses what makes no sense where categories are the classes: a file of classes, and numbers to ignore other than that of
+/// the background, as those of drawn masks are not the ids of categories.
+fn check_annotated(listing: &Listing, data: &CocoData, layout: &SegmentationLayout) -> Result<(), MaskError> {
+    let path = listing.name("");
+    if layout.classes.is_some() {
+        let found = "its classes are the categories of COCO's annotations".to_owned();
+        return Err(MaskError::Masks { path, found, advice: "leave out --classes".into() });
+    }
+    let Some(number) = layout.ignored.iter().copied().find(|&number| number != 0) else { return Ok(()) };
+    let drawn = data.category(number).map_or("no class".to_owned(), |name| format!("'{name}'"));
+    let found = format!(
+        "--ignore-index {number} would be {drawn} and not the category of this id, because categories are drawn with \
+         their positions in the order of their ids"
+    );
+    let advice = "leave it out, and give annotations that are to be ignored \"ignore\": 1; --ignore-index 0 ignores what \
+                  none covers";
+    Err(MaskError::Masks { path, found, advice: advice.into() })
 }
 
 /// `true` for a mask of full ADE20K, whose colours hold thousands of classes.

@@ -60,6 +60,7 @@ pub(crate) fn data_of(
         validation: set(&validation),
         test: Some(set(&test)).filter(|test| !test.is_empty()),
         classes: (*opened.shared.classes).clone(),
+        numbers: opened.numbers,
         palette: opened.palette.clone(),
         held_out: validation_split.is_none(),
         validation_split,
@@ -102,6 +103,7 @@ fn opened(path: &Path, layout: &SegmentationLayout) -> Result<Opened, DataError>
 pub(crate) struct Opened {
     shared: Shared,
     parts: ImageParts,
+    numbers: Vec<Vec<u16>>,
     palette: Vec<[u8; 3]>,
     decisions: Vec<String>,
 }
@@ -114,7 +116,7 @@ impl Opened {
     pub(crate) fn of(found: Found, counts: &[MaskCounts]) -> Result<Self, DataError> {
         let seen = SeenValues::of(counts.iter().enumerate());
         let decided = decide(&found, &seen)?;
-        let Decided { rule, classes, unnamed, mut palette, mut decisions } = decided;
+        let Decided { rule, classes, unnamed, numbers, mut palette, mut decisions } = decided;
         decisions.splice(0..0, found.remarks);
         decisions.extend(outside_of_parts(&found.splits));
         if palette.is_empty() {
@@ -127,13 +129,14 @@ impl Opened {
             files: found.files,
             masks: Arc::new(found.masks),
             counts: per_mask.collect(),
+            sizes: counts.iter().map(|counts| counts.size).collect(),
             rule: Arc::new(rule),
             classes: Arc::new(classes),
             unnamed,
             orientation,
         };
         let parts = ImageParts { root: found.root, splits: found.splits };
-        Ok(Self { shared, parts, palette, decisions })
+        Ok(Self { shared, parts, numbers, palette, decisions })
     }
 
     /// The names of the classes.

@@ -25,6 +25,8 @@ pub struct SegmentationSet {
     masks: Arc<Masks>,
     /// The number of pixels of each class that each mask of `masks` has.
     counts: Arc<[ClassCounts]>,
+    /// The size of each mask of `masks`.
+    sizes: Arc<[ImageSize]>,
     rule: Arc<LabelRule>,
     classes: Arc<ClassNames>,
     unnamed: bool,
@@ -40,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) files: Dataset,
     pub(crate) masks: Arc<Masks>,
     pub(crate) counts: Arc<[ClassCounts]>,
+    pub(crate) sizes: Arc<[ImageSize]>,
     pub(crate) rule: Arc<LabelRule>,
     pub(crate) classes: Arc<ClassNames>,
     pub(crate) unnamed: bool,
@@ -49,13 +52,14 @@ pub(crate) struct Shared {
 impl SegmentationSet {
     /// The images of some masks, by their positions.
     pub(crate) fn new(shared: &Shared, members: &[usize]) -> Self {
-        let Shared { files, masks, counts, rule, classes, unnamed, orientation } = shared;
+        let Shared { files, masks, counts, sizes, rule, classes, unnamed, orientation } = shared;
         let images: Vec<usize> = members.iter().map(|&member| masks.image(member)).collect();
         Self {
             images: files.subset(&images),
             members: members.iter().map(|&member| member as u32).collect(),
             masks: Arc::clone(masks),
             counts: Arc::clone(counts),
+            sizes: Arc::clone(sizes),
             rule: Arc::clone(rule),
             classes: Arc::clone(classes),
             unnamed: *unnamed,
@@ -130,6 +134,14 @@ impl SegmentationSet {
     /// When `index` is not below [`Self::len`].
     pub fn mask_name(&self, index: usize) -> String {
         self.masks.name(self.members[index] as usize)
+    }
+
+    /// The size of the mask of an image, which is that of the image, as it was when the data was opened.
+    ///
+    /// # Panics
+    /// When `index` is not below [`Self::len`].
+    pub fn mask_size(&self, index: usize) -> ImageSize {
+        self.sizes[self.members[index] as usize]
     }
 
     /// The number of pixels of each class in these images, as they were when the data was opened.

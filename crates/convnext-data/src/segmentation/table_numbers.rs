@@ -4,7 +4,7 @@ use crate::segmentation::class_table::ClassTable;
 use crate::segmentation::value::MaskValue;
 
 /// Numbers of masks that are black and white.
-const BLACK_AND_WHITE: [u16; 2] = [0, 255];
+pub(crate) const BLACK_AND_WHITE: [u16; 2] = [0, 255];
 
 /// The table with numbers that fit those of the masks, and in words which they are: positions in the table from `first`
 /// on, or where the masks have others the grey levels of its colours, or black and white.

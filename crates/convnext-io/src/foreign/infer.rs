@@ -68,7 +68,8 @@ pub(crate) fn infer(
 /// Metadata of a segmentation network of which nothing but the tensors is known: images are resized as for ADE20K in the
 /// paper (docs/facts.md, "F. Segmentation").
 fn segmentation_metadata(model: &ModelConfig, head: UperNetConfig) -> WeightMetadata {
-    let task = SegmentationTask { classes: ClassNames::default(), palette: Vec::new(), head };
+    let (classes, numbers, palette) = (ClassNames::default(), Vec::new(), Vec::new());
+    let task = SegmentationTask { classes, numbers, palette, head };
     let preprocessing = Preprocessing {
         geometry: Geometry::Fit(Fit { long: 2048, short: 512, pad: 1 }),
         interpolation: Interpolation::Bilinear,

@@ -34,7 +34,8 @@ fn logits_without_a_head() {
 fn logits_of_a_task_without_classes_of_images() {
     let mut weights = classifier(small());
     let head = UperNetConfig { head_width: 6, auxiliary_width: None };
-    let task = SegmentationTask { classes: ClassNames::default(), palette: Vec::new(), head };
+    let (classes, numbers, palette) = (ClassNames::default(), Vec::new(), Vec::new());
+    let task = SegmentationTask { classes, numbers, palette, head };
     weights.metadata.task = Tagged::new(&task);
     let error = refused(&weights, options(&weights, OnnxOutput::Logits)).to_string();
     assert!(

@@ -20,7 +20,8 @@ pub enum ResumeMode {
 pub const WITHOUT_EFFECT: [&str; 4] = ["out", "recipe.claim", "recipe.deviations", "recipe.reasons"];
 
 /// Settings that earlier versions did not record: where one is not set, nothing is known to have changed.
-const RECORDED_LATER: [&str; 1] = ["validation_checksum"];
+const RECORDED_LATER: [&str; 3] =
+    ["validation_checksum", "validation_masks_checksum", "validation_objects_checksum"];
 
 /// What ends a run early. When it is extended, it may grow, come or go.
 const PATIENCE: &str = "patience";
@@ -160,11 +161,13 @@ mod tests {
 
     #[test]
     fn what_an_earlier_version_did_not_record_is_no_change() {
-        let with = |checksum: &str| format!("seed = 1\nvalidation_checksum = '{checksum}'");
         let compare = |begun: &str, now: &str| compare(begun, now, ResumeMode::Resumed);
-        assert!(compare("seed = 1", &with("a")).is_empty());
-        assert_eq!(compare(&with("a"), &with("b")), ["validation_checksum was \"a\", is \"b\""]);
-        assert_eq!(compare(&with("a"), "seed = 1"), ["validation_checksum was \"a\", is not set"]);
+        for key in RECORDED_LATER {
+            let with = |checksum: &str| format!("seed = 1\n{key} = '{checksum}'");
+            assert!(compare("seed = 1", &with("a")).is_empty());
+            assert_eq!(compare(&with("a"), &with("b")), [format!("{key} was \"a\", is \"b\"")]);
+            assert_eq!(compare(&with("a"), "seed = 1"), [format!("{key} was \"a\", is not set")]);
+        }
     }
 
     #[test]

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use convnext::core::ClassNames;
-use convnext::data::{Orientation, SegmentationLayout};
+use convnext::data::{LearnedClasses, Orientation, SegmentationLayout};
 
 /// What the numbers and colours of masks mean.
 #[derive(Debug, Clone, Default, Args)]
@@ -24,7 +23,7 @@ impl SegmentationDataArguments {
     /// How the data is read; `model` are the classes of weights that it is measured with, `orientation` what is done with EXIF.
     pub(crate) fn layout(
         &self,
-        model: Option<ClassNames>,
+        model: Option<LearnedClasses>,
         validation_fraction: Option<f64>,
         orientation: Orientation,
     ) -> SegmentationLayout {

@@ -1,10 +1,11 @@
 //! `convnext finetune --task segment`, `evaluate` and `segment`: masks, from a folder to a report.
 
+use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use safetensors::SafeTensors;
 
 use super::bench::Refusal;
-use super::streets::streets;
+use super::streets::{png, streets};
 
 const TRAIN: &str = "finetune --task segment --data streets --model micro --head-width 8 --image-size 64 --set \
                      training.warmup_steps=0 --set from_scratch.warmup_steps=0";
@@ -135,6 +136,9 @@ fn weights_of_other_tasks_are_a_start() {
     );
     let config: toml::Table = bench.read_text("run/config.toml").parse().unwrap();
     assert_eq!(config["labelled_images"].as_integer(), Some(3), "{config}");
+    // Nothing was frozen otherwise.
+    let again = bench.run("finetune --config run --out again --dry-run").success();
+    again.stderr(contains("which had").not());
     let shown = "recipes show auto --data streets --model micro --task segment --ignore-index 2";
     assert!(bench.succeed(shown).contains("[from_scratch]"));
 }
@@ -145,7 +149,12 @@ fn what_does_not_fit_masks_is_refused() {
     bench.write("classifier.safetensors", super::weights::classifier());
     let finetune = "finetune --task segment --data streets --model micro --out run";
     let with = |rest: &str| format!("{finetune} {rest}");
+    let frozen =
+        "finetune --task segment --data streets --init classifier.safetensors --freeze encoder --out run";
     let lines = [
+        (with("--fast-decode"), "--fast-decode is about classifiers"),
+        (format!("{frozen} --set regularization.drop_path=0.5"), "regularization.drop_path has no effect"),
+        (format!("{frozen} --set from_weights.layer_decay.rate=0.9"), "layer_decay.rate has no effect"),
         (with("--labels x.csv"), "--classes FILE"),
         (with("--labels-per-class 2"), "--labelled-images"),
         (with("--batch-size 1"), "batch size of a segmentation is 1"),
@@ -178,12 +187,63 @@ fn what_does_not_fit_masks_is_refused() {
     );
 }
 
+/// Bug: without the file of the classes, that of a position was taken for the class of this number.
+#[test]
+fn weights_know_which_number_is_which_class() {
+    let bench = streets();
+    bench.write("classes.csv", "id,name\n1,road\n0,wall\n");
+    bench.succeed(&format!("{TRAIN} --classes classes.csv --steps 1 --batch-size 2 --out run -q"));
+    let evaluate = "evaluate --data streets --weights run/weights.safetensors --json";
+    let with_classes = bench.json(&format!("{evaluate} --classes classes.csv"));
+    assert_eq!(with_classes["classes"][0]["pixels"], 6204, "{with_classes}");
+    let without = bench.json(evaluate);
+    for field in ["classes", "confusion"] {
+        assert_eq!(without[field], with_classes[field], "{field}");
+    }
+}
+
+/// Bug: a training ended at its first validation, and no image was named.
+#[test]
+fn images_that_are_too_small_for_the_network_are_named() {
+    let bench = streets();
+    let train = format!("{TRAIN} --steps 1 --batch-size 2");
+    bench.succeed(&format!("{train} --out run -q"));
+    for folder in ["images", "annotations"] {
+        bench.write(&format!("streets/{folder}/val/01.png"), png(&image::GrayImage::new(20, 40).into()));
+    }
+    let words =
+        ["streets/images/val/01.png, of 40 x 20 px", "at least 32 pixels", "--set inference.resize=short:N"];
+    let evaluate = "evaluate --data streets --weights run/weights.safetensors";
+    bench.refuse(1, &[(&format!("{train} --out small"), &words), (evaluate, &words)]);
+    assert!(!bench.exists("small"), "a run began that could not be validated");
+    bench.succeed(&format!("{evaluate} --resize short:64"));
+}
+
+/// Bug: a run went on, and was compared with results on other masks.
+#[test]
+fn a_run_whose_validation_masks_changed_does_not_go_on() {
+    let bench = streets();
+    let train = format!("{TRAIN} --steps 1 --batch-size 2 --out run");
+    bench.succeed(&train);
+    let mask = image::GrayImage::from_pixel(71, 66, image::Luma([1]));
+    bench.write("streets/annotations/val/01.png", png(&mask.into()));
+    let resume = format!("{train} --resume");
+    bench.refuse(1, &[(&resume, &["validation_masks_checksum was"])]);
+    // Earlier versions did not record it.
+    let config = bench.read_text("run/config.toml");
+    let lines = config.lines().filter(|line| !line.starts_with("validation_masks_checksum"));
+    let earlier: String = lines.map(|line| format!("{line}\n")).collect();
+    assert_ne!(config, earlier);
+    bench.write("run/config.toml", earlier);
+    bench.succeed(&resume);
+}
+
 #[test]
 fn classes_without_training_pixels_and_a_validation_without_labels_are_told() {
     let bench = streets();
     let mask = |number: u32, value: &dyn Fn(u32) -> u8| {
         let mask = image::GrayImage::from_fn(70 + number, 66, |x, _| image::Luma([value(x)]));
-        bench.write(&format!("streets/annotations/val/{number:02}.png"), super::streets::png(&mask.into()));
+        bench.write(&format!("streets/annotations/val/{number:02}.png"), png(&mask.into()));
     };
     let plan = || bench.succeed(&format!("{TRAIN} --labelled-images 3 --batch-size 2 --dry-run --out run"));
     assert!(!plan().contains("has no pixel"));

@@ -17,11 +17,12 @@ pub(crate) struct AnnotatedImage {
     pub(crate) regions: Vec<LabelledRegion>,
 }
 
-/// A region and its number in the label map; 0 is what no region covers.
+/// A region and its number in the label map: 0 is what no region covers, [`crate::LabelMap::IGNORED`] what is ignored.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct LabelledRegion {
     pub(crate) id: u16,
     pub(crate) region: Region,
+    /// It lies below objects.
     pub(crate) is_crowd: bool,
 }
 

@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use convnext_core::counted;
+
+use crate::datasets::class_name::canonical_name;
 use crate::datasets::image_lookup::{Lookup, split_of, split_of_image};
 use crate::datasets::listed::listed;
 use crate::datasets::listing::Listing;
@@ -10,6 +13,7 @@ use crate::datasets::relative::parent;
 use crate::instances::coco_files::CocoFile;
 use crate::instances::coco_json::{CocoAnnotation, CocoCategory, CocoImage, CocoJson};
 use crate::instances::coco_region::Region;
+use crate::pixels::label_map::LabelMap;
 use crate::segmentation::class_table::{ClassTable, TableClass};
 use crate::segmentation::coco::maps::{AnnotatedImage, LabelledRegion};
 use crate::segmentation::error::MaskError;
@@ -59,9 +63,15 @@ impl CocoData {
         Ok(data)
     }
 
+    /// The name of the class that is drawn with this number.
+    pub(crate) fn category(&self, number: u16) -> Option<&str> {
+        self.classes.classes.get(usize::from(number)).map(|class| class.name.as_str())
+    }
+
     /// The classes: the background and then the categories. Without the background its pixels are ignored.
     pub(crate) fn table(&self, with_background: bool) -> ClassTable {
         let mut table = self.classes.clone();
+        table.ignored.push(MaskValue::Id(LabelMap::IGNORED));
         if !with_background {
             table.classes.remove(0);
             table.ignored.push(MaskValue::Id(0));
@@ -115,16 +125,15 @@ impl CocoData {
             json.categories.iter().map(|category| (category.id, category)).collect();
         let mut ids = HashMap::new();
         for (id, category) in sorted {
+            let name = canonical_name(&category.name);
             if groups.contains(&id) {
-                let name = &category.name;
                 self.remarks.push(format!("{path}: the category '{name}' is a group of others and no class"));
                 continue;
             }
-            let known = self.classes.classes.iter().position(|class| class.name == category.name);
+            let known = self.classes.classes.iter().position(|class| class.name == name);
             let number = known.unwrap_or(self.classes.classes.len()) as u16;
             if known.is_none() {
-                let (name, numbers) = (category.name.clone(), vec![number]);
-                self.classes.classes.push(TableClass { name, ids: numbers, ..TableClass::default() });
+                self.classes.classes.push(TableClass { name, ids: vec![number], ..TableClass::default() });
             }
             ids.insert(id, number);
         }
@@ -138,8 +147,8 @@ impl CocoData {
         ids: &HashMap<i64, u16>,
         positions: &HashMap<i64, (usize, String)>,
     ) {
-        let (mut elsewhere, mut nameless, mut empty) = (0, 0, 0);
-        for CocoAnnotation { image_id, category_id, segmentation, iscrowd, .. } in annotations {
+        let (mut elsewhere, mut nameless, mut empty, mut ignored) = (0, 0, 0, 0);
+        for CocoAnnotation { image_id, category_id, segmentation, iscrowd, ignore, .. } in annotations {
             let Some(&(at, _)) = positions.get(&image_id) else {
                 elsewhere += 1;
                 continue;
@@ -152,8 +161,17 @@ impl CocoData {
                 empty += 1;
                 continue;
             }
-            let region = LabelledRegion { id, region: segmentation, is_crowd: iscrowd };
-            self.images[at].regions.push(region);
+            ignored += usize::from(ignore);
+            // What is ignored lies below objects, as crowds do.
+            let (id, is_crowd) = if ignore { (LabelMap::IGNORED, true) } else { (id, iscrowd) };
+            self.images[at].regions.push(LabelledRegion { id, region: segmentation, is_crowd });
+        }
+        if ignored > 0 {
+            let annotations = counted(ignored, "annotation", "annotations");
+            let number = LabelMap::IGNORED;
+            self.remarks.push(format!(
+                "{path}: {annotations} to be ignored: drawn below objects as {number}, which is ignored"
+            ));
         }
         for (count, what) in [
             (elsewhere, "annotations of images that are not listed"),

@@ -224,14 +224,19 @@ fn known_data_have_their_classes() {
     assert_eq!((voc.classes.0[15].as_str(), labels(&voc, &[15, 255])), ("person", vec![Some(15), None]));
 }
 
+/// The wishes of a model with these classes, which had these numbers in the masks of its training.
+fn learned(names: &[&str], numbers: &[&[u16]]) -> Wishes {
+    let names = ClassNames(names.iter().map(|&name| name.to_owned()).collect());
+    let numbers = numbers.iter().map(|&numbers| numbers.to_vec()).collect();
+    Wishes { model: Some(LearnedClasses { names, numbers }), ..Wishes::default() }
+}
+
 #[test]
 fn a_model_tells_what_numbers_mean() {
-    let of = |names: &[&str]| {
-        let model = ClassNames(names.iter().map(|&name| name.to_owned()).collect());
-        Wishes { model: Some(model), ..Wishes::default() }
-    };
+    let of = |names: &[&str]| learned(names, &[]);
     let few = of(&["sky", "road", "car"]).decide(&ids(&[1])).unwrap();
     assert_eq!((few.classes.0[1].as_str(), labels(&few, &[0, 1])), ("road", vec![Some(0), Some(1)]));
+    assert_eq!(few.decisions[0], "3 classes of the model, numbered from 0 in its order");
     // A class in the middle was ignored in training.
     let gap = of(&["class_0", "class_2"]).decide(&ids(&[0, 2])).unwrap();
     assert_eq!(labels(&gap, &[0, 2]), [Some(0), Some(1)]);
@@ -241,4 +246,42 @@ fn a_model_tells_what_numbers_mean() {
     let border = of(&["class_0", "class_1"]).decide(&ids(&[0, 255])).unwrap();
     assert_eq!(labels(&border, &[0, 1, 255]), [Some(0), Some(1), None]);
     assert!(of(&["sky", "road"]).decide(&ids(&[0, 3])).is_err());
+}
+
+#[test]
+fn numbers_that_a_model_learned_go_before_the_order_of_its_classes() {
+    let shuffled = || learned(&["sky", "road", "car"], &[&[2], &[0, 5], &[1]]);
+    let decided = shuffled().decide(&ids(&[0, 1, 2, 255])).unwrap();
+    assert_eq!(labels(&decided, &[0, 1, 2, 5, 255]), [Some(1), Some(2), Some(0), Some(1), None]);
+    let said = "3 classes of the model, by the numbers of the masks that it learned from";
+    assert_eq!(decided.decisions[0], said);
+    assert!(shuffled().decide(&ids(&[0, 3])).unwrap_err().found.contains("none of the 3 classes: 3"));
+    // Where 0 is ignored, numbers with 0 cannot be those of these masks.
+    let reduced = Wishes { reduce_zero_label: true, ..shuffled() }.decide(&ids(&[0, 1, 3])).unwrap();
+    assert_eq!(labels(&reduced, &[0, 1, 2, 3]), [None, Some(0), Some(1), Some(2)]);
+    let of_ade = learned(&["wall", "sky"], &[&[1], &[3]]);
+    let reduced = Wishes { reduce_zero_label: true, ..of_ade }.decide(&ids(&[0, 1, 3])).unwrap();
+    assert_eq!(labels(&reduced, &[0, 1, 3]), [None, Some(0), Some(1)]);
+    // White may be the first class.
+    let cases: [([&[u16]; 2], [u16; 2]); 2] = [([&[255], &[0]], [1, 0]), ([&[7], &[8]], [0, 1])];
+    for (numbers, expected) in cases {
+        let decided = learned(&["road", "grass"], &numbers).decide(&ids(&[0, 255])).unwrap();
+        assert_eq!(labels(&decided, &[0, 255]), expected.map(Some));
+    }
+}
+
+#[test]
+fn numbers_are_told_where_they_are_no_positions() {
+    let of = |text| Wishes { table: table(text), ..Wishes::default() };
+    let decided = of("id,name\n1,sky\n0,road\n4,sky\n").decide(&ids(&[0, 1, 4])).unwrap();
+    assert_eq!(decided.numbers, [vec![1, 4], vec![0]]);
+    let ignored = Wishes { ignored: vec![0], ..of("id,name\n0,sky\n1,road\n2,car\n") };
+    assert_eq!(ignored.decide(&ids(&[0, 1, 2])).unwrap().numbers, [[1], [2]]);
+    let in_order = of("id,name\n0,sky\n1,road\n").decide(&ids(&[0, 1])).unwrap();
+    let drawn = Wishes { are_drawn: true, ..of("id,name\n1,sky\n2,road\n") }.decide(&ids(&[1, 2])).unwrap();
+    let colours = seen(&[[0; 3], [128, 0, 0]].map(MaskValue::Colour));
+    let by_colour = of("id,name,r,g,b\n3,sky,0,0,0\n1,car,128,0,0\n").decide(&colours).unwrap();
+    for decided in [in_order, drawn, by_colour] {
+        assert!(decided.numbers.is_empty(), "{:?}", decided.numbers);
+    }
 }

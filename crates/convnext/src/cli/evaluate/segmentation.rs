@@ -2,7 +2,9 @@
 
 use anyhow::bail;
 use convnext::core::{Seed, SegmentationTask, WeightMetadata, counted};
-use convnext::data::{SegmentationSet, Split, class_colours, open_segmentation, open_segmentation_part};
+use convnext::data::{
+    LearnedClasses, SegmentationSet, Split, class_colours, open_segmentation, open_segmentation_part,
+};
 use convnext::segment::{
     EvaluationSource, InferenceOptions, SegmentationClass, SegmentationEvaluation, evaluate_segmentation,
     inference_of, load_segmentation,
@@ -65,7 +67,8 @@ struct Images {
 
 /// The images to measure on, with the classes of the weights; weights without names take the data's as they are.
 fn images(arguments: &EvaluateArguments, task: &SegmentationTask, outputs: usize) -> anyhow::Result<Images> {
-    let model = Some(task.classes.clone()).filter(|classes| !classes.is_empty());
+    let learned = LearnedClasses { names: task.classes.clone(), numbers: task.numbers.clone() };
+    let model = Some(learned).filter(|classes| !classes.names.is_empty());
     let orientation = arguments.decoding.orientation();
     let layout = arguments.masks.layout(model.clone(), arguments.val_fraction, orientation);
     let (part, set, mut decisions) = match arguments.val_fraction {
@@ -85,7 +88,7 @@ fn images(arguments: &EvaluateArguments, task: &SegmentationTask, outputs: usize
         decisions.push(format!("{:.2} % of the pixels measured on are ignored", set.ignored_percent()));
     }
     match model {
-        Some(classes) => Ok(Images { part, set: set.for_classes(&classes)?, decisions }),
+        Some(classes) => Ok(Images { part, set: set.for_classes(&classes.names)?, decisions }),
         None if set.classes().len() == outputs => Ok(Images { part, set, decisions }),
         None => bail!(
             "{} does not name its {outputs} classes, and {} has {}; name those of the weights with --class-names FILE",

@@ -8,7 +8,7 @@ use convnext::segment::{
 };
 use convnext::train::{InitFrom, RecipeContext, SupervisedRecipe, read_metadata};
 
-use super::arguments::FinetuneArguments;
+use super::arguments::{FinetuneArguments, FreezeName};
 use super::finished::{FinishedTraining, same_part};
 use super::share::check_share_is_used;
 use crate::cli::absent::absent;
@@ -81,7 +81,7 @@ pub(in crate::cli) fn plan(
     let context = RecipeContext {
         model: &model,
         init_from: InitFrom::of(metadata.as_ref()),
-        head_only: false,
+        head_only: matches!(freeze, FreezeName::Encoder),
         images: images.train.len(),
         class_sizes: &[],
     };
@@ -155,6 +155,9 @@ fn check_flags(arguments: &FinetuneArguments) -> anyhow::Result<()> {
             "--labels names a file with the classes of whole images, and here each image has a mask; name the classes of the \
              masks with --classes FILE"
         );
+    }
+    if arguments.training.fast_decode {
+        bail!("--fast-decode is about classifiers; leave it out");
     }
     arguments.refuse_labels_per_class()?;
     arguments.refuse_about_objects()
