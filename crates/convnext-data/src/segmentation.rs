@@ -10,6 +10,7 @@ pub(crate) mod error;
 pub(crate) mod found;
 pub(crate) mod image_size;
 pub(crate) mod known;
+pub(crate) mod learned_classes;
 pub(crate) mod lists;
 pub(crate) mod mask;
 pub(crate) mod masks;

@@ -1,6 +1,6 @@
 //! Detection in large images: tiles that overlap, each looked at by itself, and the whole image, merged as SAHI does.
 
-use convnext_core::{BoundingBox, ConfigError, ImageSize, Interpolation};
+use convnext_core::{BoundingBox, ConfigError, ImageSize, Interpolation, MAX_IMAGE_SIDE};
 use convnext_data::{Image, Region, RunLengths, TileOptions, resize_with};
 use convnext_train::TrainError;
 
@@ -13,15 +13,12 @@ const SAME: f64 = 0.5;
 /// that what evaluation finds at low scores leaves sure boxes as they are.
 const AS_SURE: f64 = 0.5;
 
-/// Largest overlap: beyond it an image has too many tiles.
-const MOST_OVERLAP: f64 = 0.9;
-
 /// Tiles of an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tiles {
-    /// Side of a tile in pixels of the image.
+    /// Side of a tile in pixels of the image, from [`Self::LEAST_SIDE`] to [`MAX_IMAGE_SIDE`].
     pub side: usize,
-    /// Share of a tile that the next one covers as well, in [0, 0.9].
+    /// Share of a tile that the next one covers as well, from 0 to [`Self::MOST_OVERLAP`].
     pub overlap: f64,
 }
 
@@ -29,16 +26,22 @@ impl Tiles {
     /// Share of a tile that the next one covers unless another is given.
     pub const OVERLAP: f64 = TileOptions::OVERLAP;
 
+    /// Smallest side in pixels: that of an image of one site in the last stage.
+    pub const LEAST_SIDE: usize = 32;
+
+    /// Largest overlap: beyond it an image has too many tiles.
+    pub const MOST_OVERLAP: f64 = 0.9;
+
     /// Checks both values against their ranges.
     ///
     /// # Errors
     /// [`ConfigError::OutOfRange`] with the one that does not fit.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let bad = |what, found: String, expected| Err(ConfigError::OutOfRange { what, found, expected });
-        if self.side < 32 {
-            return bad("side of tiles", self.side.to_string(), "at least 32 pixels");
+        if !(Self::LEAST_SIDE..=MAX_IMAGE_SIDE).contains(&self.side) {
+            return bad("side of tiles", self.side.to_string(), "from 32 to 16384 pixels");
         }
-        if !(0.0..=MOST_OVERLAP).contains(&self.overlap) {
+        if !(0.0..=Self::MOST_OVERLAP).contains(&self.overlap) {
             return bad("overlap of tiles", self.overlap.to_string(), "in [0, 0.9]");
         }
         Ok(())
@@ -142,7 +145,7 @@ mod tests {
         assert_eq!(places, [([0, 0], size), ([80, 0], size), ([150, 0], size)]);
         let one = ImageSize { height: 50, width: 60 };
         assert_eq!(tiles.places(one), [([0, 0], one)]);
-        for (side, overlap) in [(16, 0.2), (100, 1.0), (100, -0.1)] {
+        for (side, overlap) in [(16, 0.2), (usize::MAX, 0.2), (100, 1.0), (100, -0.1)] {
             assert!(Tiles { side, overlap }.validate().is_err());
         }
     }

@@ -1,20 +1,33 @@
 //! Metadata properties of an ONNX file.
 
 use convnext_core::{
-    COLOURS, Geometry, ImageSize, Interpolation, ModelConfig, Preprocessing, ValueRange, WeightMetadata,
+    COLOURS, DetectionTask, Geometry, ImageSize, Interpolation, ModelConfig, Preprocessing, SegmentationTask,
+    ValueRange, WeightMetadata,
 };
 
 use crate::messages::Entry;
 use crate::options::OnnxOptions;
 use crate::part::OnnxPart;
 
-/// The rule for the images of the file: that of the weights, at another size as [`Preprocessing::at_size`] has it.
+/// The rule for the images of the file: that of the weights; at another size whole images are resized to it, and others as
+/// [`Preprocessing::at_size`] has it.
 pub(crate) fn preprocessing(metadata: &WeightMetadata, options: &OnnxOptions) -> Preprocessing {
     let of_weights = metadata.preprocessing.clone();
     match options.image_size {
-        Some(size) => of_weights.at_size(size),
         None => of_weights,
+        Some(size) if looks_at_whole_images(metadata) => {
+            Preprocessing { geometry: Geometry::Warp { size }, ..of_weights }
+        }
+        Some(size) => of_weights.at_size(size),
     }
+}
+
+/// `true` for weights that nobody uses with a centre crop: those of tasks that want something for every place of an image, and
+/// those that give each image a size of its own.
+fn looks_at_whole_images(metadata: &WeightMetadata) -> bool {
+    let WeightMetadata { task, preprocessing, .. } = metadata;
+    let is_dense = task.is::<SegmentationTask>() || task.is::<DetectionTask>();
+    is_dense || preprocessing.image_size().is_none()
 }
 
 /// Names and values, in a fixed order.

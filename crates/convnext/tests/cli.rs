@@ -43,6 +43,7 @@ mod cli {
     mod finetuning;
     mod folder_contents;
     mod found_late;
+    mod freezing;
     mod inspecting;
     mod labels;
     mod launching;

@@ -24,8 +24,8 @@ use crate::instances::coco_json::{CocoAnnotation, CocoCategory, CocoImage, CocoJ
 /// `is_named` says that the user named the file: its path then says nothing of a part, but the folders of images do.
 ///
 /// # Errors
-/// [`AnnotationError`] for another kind of file and for images that are not there, and [`DataError::UnknownClass`] for a
-/// category of another part.
+/// [`AnnotationError`] for another kind of file, for images that are not there and where none at all is there, and
+/// [`DataError::UnknownClass`] for a category of another part.
 pub(crate) fn gather(
     listing: &Listing,
     files: Vec<CocoFile>,
@@ -34,7 +34,7 @@ pub(crate) fn gather(
 ) -> Result<Gathered, DataError> {
     let mut read = Vec::new();
     for (path, file) in files {
-        let json = file.map_err(|found| wrong(listing, &path, found))?;
+        let json = file.map_err(|found| wrong(listing.name(&path), found))?;
         let place = if is_named { 1 } else { place_of(split_of(&path)) };
         read.push((place, path, json));
     }
@@ -47,12 +47,15 @@ pub(crate) fn gather(
         is_named,
         gathered: Gathered::default(),
         places: HashMap::new(),
+        without_images: None,
     };
     for (place, path, json) in read {
         data.add(&path, json, Some(place) == first)?;
     }
-    if is_named {
-        without_only_part(&mut data.gathered);
+    match data.without_images {
+        Some(error) if data.gathered.images.is_empty() => return Err(error.into()),
+        _ if is_named => without_only_part(&mut data.gathered),
+        _ => {}
     }
     Ok(data.gathered)
 }
@@ -86,10 +89,10 @@ fn place_of(split: Option<Split>) -> usize {
     }
 }
 
-fn wrong(listing: &Listing, path: &str, found: String) -> DataError {
+fn wrong(path: String, found: String) -> DataError {
     let advice = "take COCO's JSON of instances, as in instances_train.json, or name one with --annotations"
         .to_owned();
-    AnnotationError::File { path: listing.name(path), found, advice }.into()
+    AnnotationError::File { path, found, advice }.into()
 }
 
 /// The images of a file.
@@ -108,6 +111,8 @@ struct Coco<'a> {
     gathered: Gathered,
     /// Where each image of the data set is listed, in words.
     places: HashMap<usize, String>,
+    /// Said of the first file none of whose images is there, if no other file has any.
+    without_images: Option<AnnotationError>,
 }
 
 impl Coco<'_> {
@@ -120,6 +125,8 @@ impl Coco<'_> {
         let ListedImages { positions, missing } = self.images(path, source, json.images)?;
         if positions.is_empty() && !missing.is_empty() {
             self.say(path, &format!("none of its {} is there: left out", counted(all, "image", "images")));
+            let path = self.name(path);
+            self.without_images.get_or_insert(AnnotationError::AllMissing { path, names: missing });
             return Ok(());
         }
         match missing.len() {
@@ -129,7 +136,7 @@ impl Coco<'_> {
                 self.say(path, &format!("{images} left out"));
             }
             count => {
-                let (path, names) = (self.listing.name(path), missing);
+                let (path, names) = (self.name(path), missing);
                 return Err(AnnotationError::Missing { path, count, total: all, names }.into());
             }
         }
@@ -150,6 +157,11 @@ impl Coco<'_> {
         Ok(())
     }
 
+    /// The name of a file in messages: one that the user named is anywhere.
+    fn name(&self, path: &str) -> String {
+        if self.is_named { path.to_owned() } else { self.listing.name(path) }
+    }
+
     fn say(&mut self, path: &str, what: &str) {
         self.gathered.decisions.push(format!("{path}: {what}"));
     }
@@ -167,7 +179,7 @@ impl Coco<'_> {
         let mut positions = HashMap::new();
         let mut missing = Vec::new();
         for CocoImage { id, file_name, width, height } in images {
-            if !is_new(&mut names, id, &file_name).map_err(|found| wrong(self.listing, path, found))? {
+            if !is_new(&mut names, id, &file_name).map_err(|found| wrong(self.name(path), found))? {
                 continue;
             }
             let find = |split| self.lookup.find(&file_name, parent(path), split);
@@ -181,7 +193,7 @@ impl Coco<'_> {
             let place = format!("image {id} of {}", last(path));
             if let Some(other) = self.places.insert(file, place) {
                 let found = format!("its image {id}, {file_name}, is {other} as well; keep one of them");
-                return Err(wrong(self.listing, path, found));
+                return Err(wrong(self.name(path), found));
             }
             let stated = (width > 0 && height > 0).then_some(ImageSize { height, width });
             let split =
@@ -223,7 +235,7 @@ impl Coco<'_> {
                 classes.insert(id, class);
             } else if json.annotations.iter().any(|annotation| annotation.category_id == Some(id)) {
                 let known = ClassNames(self.gathered.classes.clone());
-                return Err(DataError::unknown_class(name, self.listing.name(path), &known));
+                return Err(DataError::unknown_class(name, self.name(path), &known));
             } else {
                 self.say(path, &format!("the category '{name}' is none of the training part, and unused"));
             }

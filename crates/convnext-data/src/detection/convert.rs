@@ -6,6 +6,7 @@ use std::path::Path;
 use convnext_core::counted;
 
 use crate::datasets::class_files::FreeNames;
+use crate::datasets::parts::Split;
 use crate::datasets::split_folders::{check_empty, failed, place};
 use crate::detection::data::DetectionData;
 use crate::detection::error::AnnotationError;
@@ -61,8 +62,8 @@ pub fn convert_annotations(
     check_empty(out)?;
     let mut summary = ConvertSummary::default();
     let mut done = 0;
-    let parts = [("train", Some(&data.train)), ("val", Some(&data.validation)), ("test", data.test.as_ref())];
-    for (name, set) in parts.into_iter().filter_map(|(name, set)| Some((name, set?))) {
+    let parts = parts(data);
+    for &(name, set) in &parts {
         let folder = match format {
             AnnotationFormat::Coco => out.join(name),
             AnnotationFormat::Yolo => out.join("images").join(name),
@@ -78,9 +79,25 @@ pub fn convert_annotations(
         summary.add(name, set, format);
     }
     if format == AnnotationFormat::Yolo {
-        write_data_file(data, out)?;
+        write_data_file(&data.classes, parts.iter().map(|(name, _)| *name), out)?;
+        if data.validation_split == Some(Split::Test) {
+            let said =
+                "data.yaml has no val, which YOLO's programs want: the data has a part for a test alone";
+            summary.lost.push(said.to_owned());
+        }
     }
     Ok(summary)
+}
+
+/// The parts that there are, by the names of their folders.
+fn parts(data: &DetectionData) -> Vec<(&'static str, &DetectionSet)> {
+    let validation = match data.validation_split {
+        Some(Split::Test) => "test",
+        _ => "val",
+    };
+    let parts =
+        [("train", Some(&data.train)), (validation, Some(&data.validation)), ("test", data.test.as_ref())];
+    parts.into_iter().filter_map(|(name, set)| Some((name, set?))).collect()
 }
 
 impl ConvertSummary {

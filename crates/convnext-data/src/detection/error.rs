@@ -1,6 +1,6 @@
 //! Errors of annotations of objects.
 
-use convnext_core::ImageSize;
+use convnext_core::{ImageSize, counted};
 use thiserror::Error;
 
 use crate::loading::corrupt_file::{CorruptFile, listed};
@@ -33,6 +33,19 @@ pub enum AnnotationError {
         /// Number of images listed.
         total: usize,
         /// The first of them, as the file names them.
+        names: Vec<String>,
+    },
+    /// Images none of which is there.
+    #[error(
+        "none of the {} that {path} lists is there, or found for sure:{}\ngive the folder or archive that holds them, or name \
+         another file with --annotations",
+        counted(.names.len(), "image", "images"),
+        named(.names, .names.len())
+    )]
+    AllMissing {
+        /// The file of annotations.
+        path: String,
+        /// All of them, as the file names them.
         names: Vec<String>,
     },
     /// Images whose annotations are damaged, or of another size than the image.

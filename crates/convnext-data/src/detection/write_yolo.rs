@@ -4,10 +4,9 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use convnext_core::ImageSize;
+use convnext_core::{ClassNames, ImageSize};
 
 use crate::datasets::split_folders::failed;
-use crate::detection::data::DetectionData;
 use crate::detection::set::DetectionSet;
 use crate::error::DataError;
 use crate::instances::instance::{Instance, InstanceMask};
@@ -39,17 +38,21 @@ pub(crate) fn is_outlined(set: &DetectionSet, index: usize) -> bool {
     set.instances(index).iter().any(|instance| !instance.is_crowd && instance.mask.is_some())
 }
 
-/// Writes `data.yaml`.
+/// Writes `data.yaml` for parts that lie in folders of their names.
 ///
 /// # Errors
 /// [`DataError::Io`].
-pub(crate) fn write_data_file(data: &DetectionData, out: &Path) -> Result<(), DataError> {
-    let mut text = String::from("path: .\ntrain: images/train\nval: images/val\n");
-    if data.test.is_some() {
-        text.push_str("test: images/test\n");
+pub(crate) fn write_data_file<'p>(
+    classes: &ClassNames,
+    parts: impl Iterator<Item = &'p str>,
+    out: &Path,
+) -> Result<(), DataError> {
+    let mut text = String::from("path: .\n");
+    for part in parts {
+        let _ = writeln!(text, "{part}: images/{part}");
     }
     text.push_str("names:\n");
-    for (class, name) in data.classes.0.iter().enumerate() {
+    for (class, name) in classes.0.iter().enumerate() {
         // A string of JSON is one of YAML.
         let name = serde_json::Value::from(name.as_str());
         let _ = writeln!(text, "  {class}: {name}");

@@ -4,7 +4,7 @@
 //! without blending, and the rule for what is hidden of mmdetection's `CopyPaste`. There both images have one size; here
 //! only what lies in both is pasted.
 
-use convnext_core::ImageSize;
+use convnext_core::{BoundingBox, ImageSize};
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +46,7 @@ impl CopyPaste {
 }
 
 /// An image with some objects of another pasted onto it: each object with a mask that is no crowd with a probability of a
-/// half. Masks and boxes of what they hide become smaller, or go.
+/// half. Masks and boxes of what they hide become smaller, or go; an object that has a box alone goes with all of its box.
 ///
 /// # Panics
 /// When the images have different channels.
@@ -94,7 +94,10 @@ fn cover(hidden: &mut [bool], instance: &Instance, size: ImageSize) {
 
 /// What is left of an object below others; `None` for nothing, or too little.
 fn uncovered(instance: Instance, hidden: &[bool], size: ImageSize) -> Option<Instance> {
-    let Some(mask) = &instance.mask else { return Some(instance) };
+    let Some(mask) = &instance.mask else {
+        // Which pixels of a box are the object is not known.
+        return (!is_hidden(&instance.bounds, hidden, size)).then_some(instance);
+    };
     let whole = mask.run_lengths(size);
     let visible: Vec<bool> =
         whole.rows().iter().zip(hidden).map(|(&inside, &hidden)| inside && !hidden).collect();
@@ -112,6 +115,15 @@ fn uncovered(instance: Instance, hidden: &[bool], size: ImageSize) -> Option<Ins
         area: area as f64,
         ..instance
     })
+}
+
+/// `true` for a box with pixels, all of which are hidden.
+fn is_hidden(bounds: &BoundingBox, hidden: &[bool], size: ImageSize) -> bool {
+    let [left, top, right, bottom] = bounds.edges();
+    let columns = left.floor() as usize..(right.ceil() as usize).min(size.width);
+    let mut rows = top.floor() as usize..(bottom.ceil() as usize).min(size.height);
+    let has_pixels = !columns.is_empty() && !rows.is_empty();
+    has_pixels && rows.all(|y| columns.clone().all(|x| hidden[y * size.width + x]))
 }
 
 /// The image with the pixels of another where a map of its rows says so. Both begin at the same corner.
@@ -143,7 +155,7 @@ fn mixed<T: Copy>([below, above]: [&[T]; 2], [onto, from]: [&Image; 2], taken: &
 
 #[cfg(test)]
 mod tests {
-    use convnext_core::{BoundingBox, Purpose, Seed};
+    use convnext_core::{Purpose, Seed};
 
     use super::*;
 
@@ -184,5 +196,17 @@ mod tests {
         let onto = annotated(10, (60, 40), [5.0, 5.0, 25.0, 25.0]);
         let from = annotated(200, (60, 40), [0.0, 0.0, 40.0, 24.0]);
         assert_eq!(pasted(onto, &from).instances.len(), 1);
+    }
+
+    #[test]
+    fn boxes_alone_go_when_all_of_them_is_hidden() {
+        let from = annotated(200, (60, 40), [0.0, 0.0, 30.0, 24.0]);
+        for (bottom, left_over) in [(24.0, 0), (24.5, 1)] {
+            let mut onto = annotated(10, (60, 40), [4.5, 4.5, 29.5, bottom]);
+            onto.instances[0].mask = None;
+            let before = onto.instances.clone();
+            let found = pasted(onto, &from).instances;
+            assert_eq!(found[..found.len() - 1], before[..left_over], "to {bottom}");
+        }
     }
 }

@@ -69,6 +69,27 @@ fn a_missing_image_is_not_that_of_another_folder() {
     assert_eq!(data.train.len() + data.validation.len(), 2);
 }
 
+/// Bug: the data was said to hold no annotations.
+#[test]
+fn a_file_without_any_of_its_images_is_named_with_them() {
+    let folder = folder(&["here/a.png"]);
+    let named = folder.path().join("instances.json");
+    write(folder.path(), "instances.json", coco(&[(1, "gone/b.png"), (2, "c.png")], &[], CATEGORIES));
+    let among_images = DetectionLayout { allow_missing: true, ..DetectionLayout::default() };
+    let of_file = DetectionLayout { annotations: Some(named.clone()), ..among_images.clone() };
+    for (data, layout) in [(folder.path().join("here"), of_file), (folder.path().to_owned(), among_images)] {
+        let message = open_detection(&data, &layout, Seed(1)).unwrap_err().to_string();
+        let start = format!("none of the 2 images that {} lists is there", named.display());
+        assert!(message.starts_with(&start), "{message}");
+        assert!(message.contains(":\n  gone/b.png\n  c.png\n"), "{message}");
+    }
+    // Another file with images is enough.
+    write(folder.path(), "instances_2.json", coco(&[(1, "a.png")], &[], CATEGORIES));
+    let part = open_detection_part(folder.path(), &DetectionLayout::default(), None).unwrap();
+    assert_eq!(part.images.len(), 1);
+    assert!(part.decisions.iter().any(|said| said.contains("none of its 2 images is there: left out")));
+}
+
 #[test]
 fn a_class_of_another_part_is_refused() {
     let folder = folder(&["train/a.png", "val/b.png"]);

@@ -46,6 +46,26 @@ fn layouts_are_converted_there_and_back() {
     assert!(message.contains("it holds files already"), "{message}");
 }
 
+/// Bug: it was written as one for validation, of which there was none.
+#[test]
+fn a_part_for_a_test_stays_one() {
+    let folder = yolo();
+    write(folder.path(), "data.yaml", YOLO.replace("val: [", "test: ["));
+    let data = open(&folder);
+    assert_eq!(data.validation_split, Some(Split::Test));
+    let folder = tempfile::tempdir().unwrap();
+    for (name, format) in [("coco", AnnotationFormat::Coco), ("yolo", AnnotationFormat::Yolo)] {
+        let out = folder.path().join(name);
+        let summary = convert_annotations(&data, &out, format, false, |_| ()).unwrap();
+        assert_eq!(summary.parts, [("train", 2, 2), ("test", 1, 1)], "{name}");
+        assert_eq!(summary.lost.iter().any(|said| said.contains("has no val")), name == "yolo");
+        let again = open_detection(&out, &DetectionLayout::default(), Seed(1)).unwrap();
+        assert_eq!((again.validation_split, again.validation.len()), (Some(Split::Test), 1), "{name}");
+    }
+    let text = fs::read_to_string(folder.path().join("yolo/data.yaml")).unwrap();
+    assert!(text.starts_with("path: .\ntrain: images/train\ntest: images/test\nnames:\n"), "{text}");
+}
+
 #[test]
 fn huge_images_become_tiles_with_their_objects() {
     let data = open(&yolo());

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::regions::assigner::AssignmentRule;
 use crate::regions::suppression::Suppression;
+use crate::tiles::Tiles;
 
 /// Data augmentation of an image and its objects, in this order: resizing, a crop of the input's size, a mirror image,
 /// objects pasted from another image that went through the same.
@@ -104,10 +105,10 @@ impl DetectAugmentation {
         self.copy_paste().validate()?;
         if let Some(tile) = self.tile {
             check_range(
-                (32..=MAX_IMAGE_SIDE).contains(&tile),
+                (Tiles::LEAST_SIDE..=MAX_IMAGE_SIDE).contains(&tile),
                 "side of tiles",
                 tile as f64,
-                "at least 32 pixels",
+                "from 32 to 16384 pixels",
             )?;
         }
         Ok(())

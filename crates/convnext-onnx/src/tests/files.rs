@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use convnext_core::{ModelConfig, WeightMetadata};
+use convnext_core::{DetectionTask, Fit, Geometry, MaskRcnnConfig, ModelConfig, Tagged, WeightMetadata};
 use convnext_io::ElementType;
 
 use super::*;
@@ -118,6 +118,26 @@ fn properties_tell_how_images_are_prepared() {
     assert_eq!(property(&model, "image_size").unwrap(), "[224,320]");
     let text = property(&model, "preprocessing").unwrap();
     assert!(text.contains("until 256x365 pixels are covered, cut out the central 224x320"), "{text}");
+}
+
+/// Bug: the feature maps of segmentation networks and detectors at another size were said to be those of a centre crop.
+#[test]
+fn whole_images_stay_whole_at_another_size() {
+    let mut detector = classifier(small());
+    let task = DetectionTask { classes: ClassNames::default(), head: MaskRcnnConfig::PAPER };
+    detector.metadata.task = Tagged::new(&task);
+    let mut padded = classifier(small());
+    padded.metadata.preprocessing.geometry = Geometry::Fit(Fit { long: 96, short: 96, pad: 32 });
+    for weights in [detector, padded] {
+        let (_folder, path) = folder();
+        let at_size = OnnxOptions { image_size: Some(64.into()), ..options(&weights, OnnxOutput::Features) };
+        write_onnx(&path, &weights, &CORE_TASKS, &at_size).unwrap();
+        let properties = read(&path).metadata_props;
+        let value = |key: &str| &properties.iter().find(|entry| entry.key == key).unwrap().value;
+        assert_eq!(value("crop"), "null");
+        let text = value("preprocessing");
+        assert!(text.contains("resize to 64x64, whatever the proportions"), "{text}");
+    }
 }
 
 #[test]

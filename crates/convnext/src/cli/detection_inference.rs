@@ -3,7 +3,7 @@
 use clap::Args;
 use convnext::detect::{DetectOptions, Suppression, Tiles};
 
-use super::values::{count, share_or_zero};
+use super::values::{count, tile_overlap, tile_side};
 
 /// How a detector looks for objects.
 #[derive(Debug, Args)]
@@ -14,12 +14,12 @@ pub(crate) struct DetectionInferenceArguments {
     /// Objects of an image at most [default: 100]
     #[arg(long, value_name = "N", value_parser = count)]
     pub(crate) max: Option<usize>,
-    /// For large images: look at tiles of this side in pixels as well as at the whole, and merge what is found; 0 looks at the
-    /// whole alone [default: that of the training]
-    #[arg(long, value_name = "N")]
+    /// For large images: look at tiles of this side in pixels, from 32 to 16384, as well as at the whole, and merge what is found;
+    /// 0 looks at the whole alone [default: that of the training]
+    #[arg(long, value_name = "N", value_parser = tile_side)]
     pub(crate) tile: Option<usize>,
-    /// Share of a tile that the next one covers as well [default: 0.2]
-    #[arg(long, value_name = "R", value_parser = share_or_zero, requires = "tile")]
+    /// Share of a tile that the next one covers as well, from 0 to 0.9 [default: 0.2]
+    #[arg(long, value_name = "R", value_parser = tile_overlap, requires = "tile")]
     pub(crate) overlap: Option<f64>,
 }
 

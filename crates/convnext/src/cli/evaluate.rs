@@ -42,7 +42,8 @@ pub(crate) fn run(mut arguments: EvaluateArguments, launched: &Launched, quiet: 
     }
     let arguments = &arguments;
     let mut voters = None;
-    let measured = match shared.prepare(|| Way::of(arguments))? {
+    let way = shared.prepare(|| page::check(arguments).and_then(|()| Way::of(arguments)))?;
+    let measured = match way {
         Way::Neighbours => by_neighbours(arguments, shared).map(|(measured, known)| {
             voters = Some(page::voters(arguments.neighbours, known));
             measured

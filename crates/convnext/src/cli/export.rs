@@ -7,7 +7,7 @@ use anyhow::bail;
 use clap::Args;
 use convnext::TASKS;
 use convnext::core::{DetectionTask, ImageSize, SegmentationTask};
-use convnext::detect::{DetectOptions, Suppression, detect_options_of, write_detection_onnx};
+use convnext::detect::{DetectOptions, Suppression, Tiles, detect_options_of, write_detection_onnx};
 use convnext::io::read_weights;
 use convnext::onnx::{OnnxBatch, OnnxOptions, OnnxOutput, write_onnx};
 use convnext::segment::write_segmentation_onnx;
@@ -23,8 +23,8 @@ Input: images [batch, channels, height, width], normalised as the file's metadat
 also names the classes. Output: logits [batch, classes], of a segmentation network [batch, classes, height, width], or with \
 --features the maps stage1 to stage4. A detector takes one image and outputs what it finds, best first: boxes [n, 4] (left, \
 top, right, bottom in pixels of the input), scores [n], labels [n] and, if it has masks, masks [n, 28, 28], each the \
-probabilities within its box. Of an autoencoder the encoder is exported, with --features. Models above 2 GB keep their \
-weights in a second file, OUT.data.
+probabilities within its box. It looks at the whole image, also where it was learned in tiles. Of an autoencoder the encoder \
+is exported, with --features. Models above 2 GB keep their weights in a second file, OUT.data.
 
 Examples:
   convnext export --weights runs/classifier/weights.safetensors --out classifier.onnx
@@ -66,7 +66,7 @@ impl ExportArguments {
             score: self.score.unwrap_or(of_weights.score),
             suppression: self.nms.unwrap_or(of_weights.suppression),
             at_most: self.max.unwrap_or(of_weights.at_most),
-            // The file takes the whole image, also where the training had tiles.
+            // The file takes the whole image, as `warn_of_tiles` says.
             tiles: None,
             ..of_weights
         }
@@ -103,13 +103,25 @@ pub(crate) fn run(arguments: &ExportArguments) -> anyhow::Result<()> {
             write_segmentation_onnx(&arguments.out, weights, &options)?
         }
         (OnnxOutput::Logits, 1..) if is_detector => {
-            let detect = arguments.detect_options(detect_options_of(&weights.metadata));
+            let of_weights = detect_options_of(&weights.metadata);
+            warn_of_tiles(of_weights.tiles);
+            let detect = arguments.detect_options(of_weights);
             write_detection_onnx(&arguments.out, weights, &options, &detect)?
         }
         _ => write_onnx(&arguments.out, &weights, TASKS, &options)?,
     };
     let lines: Vec<String> = written.iter().map(|path| path.display().to_string()).collect();
     print_text(&lines.join("\n"))
+}
+
+/// Warns of the tiles in which a detector looks for objects, if it does: its file has none.
+fn warn_of_tiles(tiles: Option<Tiles>) {
+    if let Some(Tiles { side, .. }) = tiles {
+        log::warn!(
+            "the weights were learned in tiles of {side} px, in which detect and evaluate look for objects as well; the file looks \
+             at the whole of its input (--image-size) alone: cut large images into tiles before, and merge what is found in them"
+        );
+    }
 }
 
 /// Refuses a file that would not be known for what it is.

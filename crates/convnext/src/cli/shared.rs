@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
@@ -34,6 +36,8 @@ pub(crate) struct SharedMachine {
     /// `true` where progress is not shown.
     pub(crate) quiet: bool,
     is_launched: bool,
+    /// `true` for a training, which goes on with --resume where its job ended; whoever watches the ranks reads it.
+    is_training: Arc<AtomicBool>,
     /// Caught from the beginning on.
     signals: Option<Signals>,
 }
@@ -53,8 +57,9 @@ impl SharedMachine {
             );
         }
         let ranks = launched.ranks().clone();
+        let is_training = Arc::new(AtomicBool::new(false));
         let ranks = match arguments.stall_timeout {
-            Some(timeout) if !ranks.is_alone() => watched(ranks, timeout),
+            Some(timeout) if !ranks.is_alone() => watched(ranks, timeout, Arc::clone(&is_training)),
             _ => ranks,
         };
         let machine = ranks.meet(set_up(machine))?;
@@ -69,7 +74,8 @@ impl SharedMachine {
             }
         }
         check_program(&ranks, machine.precision)?;
-        Ok(Self { machine, ranks, quiet, is_launched: launched.is_launched(), signals: None })
+        let is_launched = launched.is_launched();
+        Ok(Self { machine, ranks, quiet, is_launched, is_training, signals: None })
     }
 
     /// The work of each rank before they share any, such as opening the data: on rank 0 first, whose downloads and indices
@@ -93,6 +99,7 @@ impl SharedMachine {
     /// The same for a training, which a launcher may ask to save before it has begun: signals are kept until then. Without a
     /// launcher they end the program as long as there is nothing to save.
     pub(crate) fn for_training(mut self) -> anyhow::Result<Self> {
+        self.is_training.store(true, Ordering::Relaxed);
         if self.is_launched {
             self.signals = Some(self.ranks.meet(self.catch())?);
         }
@@ -105,18 +112,23 @@ impl SharedMachine {
 }
 
 /// Ranks that end their job when they have not met for so long.
-fn watched(ranks: Ranks, timeout: Duration) -> Ranks {
+fn watched(ranks: Ranks, timeout: Duration, is_training: Arc<AtomicBool>) -> Ranks {
     let place = format!("rank {} on {}", ranks.rank(), ranks.host());
     let own = ranks.rank();
     ranks.watched(timeout, move |time| {
         speak_in_turn(own);
-        print_progress(&format!(
-            "error: {place} has not met the others for {}, longer than --stall-timeout; one of them stands still, so the job \
-             ends, and goes on with --resume",
-            duration_in_words(time.as_secs_f64())
-        ));
+        print_progress(&stall_in_words(&place, time, is_training.load(Ordering::Relaxed)));
         std::process::abort();
     })
+}
+
+/// What a rank says before it ends its job because the ranks have not met for `time`.
+fn stall_in_words(place: &str, time: Duration, is_training: bool) -> String {
+    format!(
+        "error: {place} has not met the others for {}, longer than --stall-timeout; one of them stands still, so the job ends{}",
+        duration_in_words(time.as_secs_f64()),
+        if is_training { ", and goes on with --resume" } else { "" }
+    )
 }
 
 /// Where a rank computes.
@@ -197,6 +209,14 @@ mod tests {
         let all = [place("a", 1, [1, 2]), place("a", 1, [1, 2])];
         assert_eq!(in_words(&all), "2 ranks on 1 machine: a (2 ranks, 1 thread each)");
         assert!(in_words(&[place("a", 1, [1, 2]), place("a", 2, [1, 2])]).ends_with("1 or 2 threads each)"));
+    }
+
+    /// Bug: commands without --resume advised it.
+    #[test]
+    fn only_trainings_go_on_with_resume() {
+        let said = |is_training| stall_in_words("rank 1 on a", Duration::from_secs(60), is_training);
+        assert!(said(true).ends_with("so the job ends, and goes on with --resume"), "{}", said(true));
+        assert!(said(false).ends_with("so the job ends"), "{}", said(false));
     }
 
     #[test]

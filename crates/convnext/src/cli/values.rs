@@ -7,6 +7,7 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 use convnext::core::{ImageSize, MAX_BLOCKS, MAX_CHANNELS, MAX_IMAGE_SIDE, ModelSize, find_model};
 use convnext::data::{OnCorrupt, Orientation, is_collection};
+use convnext::detect::Tiles;
 use convnext::distributed::Ranks;
 use convnext::nn::{DeviceName, Precision};
 use convnext::train::{EvalLoaderConfig, GradientSum};
@@ -45,6 +46,24 @@ pub(crate) fn image_size(text: &str) -> Result<ImageSize, String> {
 /// Channels of images: more than any camera has is a typo.
 pub(crate) fn channels(text: &str) -> Result<usize, String> {
     count_to(text, 256)
+}
+
+/// The side of tiles in pixels; 0 for none.
+pub(crate) fn tile_side(text: &str) -> Result<usize, String> {
+    let least = Tiles::LEAST_SIDE;
+    match usize::from_str(text) {
+        Ok(side) if side == 0 || (least..=MAX_IMAGE_SIDE).contains(&side) => Ok(side),
+        _ => Err(format!("expected a whole number from {least} to {MAX_IMAGE_SIDE}, or 0")),
+    }
+}
+
+/// The share of a tile that the next one covers as well.
+pub(crate) fn tile_overlap(text: &str) -> Result<f64, String> {
+    let most = Tiles::MOST_OVERLAP;
+    match f64::from_str(text) {
+        Ok(overlap) if (0.0..=most).contains(&overlap) => Ok(overlap),
+        _ => Err(format!("expected a number from 0 to {most}")),
+    }
 }
 
 /// Blocks of a decoder.

@@ -72,15 +72,21 @@ fn a_page_takes_the_place_of_pages_only() {
     assert!(bench.read("classifier.safetensors") == before);
 }
 
-/// Bug: the weights of a run were replaced by the answers or embeddings of another command.
+/// Bug: the weights of a run were replaced by the answers or embeddings of another command, and its report by another page.
 #[test]
 fn what_a_run_wrote_is_not_replaced() {
     let bench = bench();
     bench.succeed(&format!("{FINETUNE} --out run"));
-    let files = ["run/weights.safetensors", "run/metrics.jsonl", "run/checkpoints/step-00000001.safetensors"];
+    let files = [
+        "run/weights.safetensors",
+        "run/metrics.jsonl",
+        "run/checkpoints/step-00000001.safetensors",
+        "run/report.html",
+    ];
     let before = files.map(|file| bench.read(file));
     let embed = "embed labelled --weights autoencoder.safetensors --out run";
     let classify = "classify labelled --weights classifier.safetensors --csv run/metrics.jsonl";
+    let evaluate = "evaluate --data labelled --weights classifier.safetensors --html run/report.html";
     let of_run = ["is there already", "in the folder of the run"];
     bench.refuse(
         1,
@@ -88,6 +94,7 @@ fn what_a_run_wrote_is_not_replaced() {
             (&format!("{embed}/weights.safetensors"), &of_run),
             (&format!("{embed}/checkpoints/step-00000001.safetensors"), &of_run),
             (classify, &of_run),
+            (evaluate, &of_run),
             ("convert run run/weights.safetensors --to timm", &["is there already", "--overwrite"]),
         ],
     );

@@ -6,6 +6,7 @@ const PRETRAIN: &str = "pretrain --data photos --model micro --out run";
 const FINETUNE: &str = "finetune --data photos --init none --model micro --out run";
 const EVALUATE: &str = "evaluate --data photos --weights w.safetensors";
 const CLASSIFY: &str = "classify photos --weights w.safetensors";
+const DETECT: &str = "detect photo.png --weights w.safetensors --out run";
 const RECONSTRUCT: &str = "reconstruct photo.png --weights w.safetensors --out run";
 
 #[test]
@@ -75,6 +76,9 @@ fn values_out_of_range_are_named_with_their_range() {
     let count = "expected a whole number";
     let above = "above 0";
     let stride = "1, 2 or 4";
+    let tile = "from 32 to 16384, or 0";
+    let overlap = "from 0 to 0.9";
+    let in_tiles = [EVALUATE, DETECT].map(|command| format!("{command} --tile 64"));
     let rows = [
         (PRETRAIN, "--mask-ratio", &["1.5", "0", "1", "-0.5", "nan", "half"][..], share),
         (PRETRAIN, "--stem-stride", &["3", "0", "8", "-1"], stride),
@@ -96,6 +100,10 @@ fn values_out_of_range_are_named_with_their_range() {
         (EVALUATE, "--val-fraction", &["1.5"], share),
         (CLASSIFY, "--top-k", &["0", "-1"], count),
         (RECONSTRUCT, "--mask-ratio", &["1.5", "0"], share),
+        (EVALUATE, "--tile", &["5"], tile),
+        (DETECT, "--tile", &["5", "31", "16385", "-64", "18446744073709551615", "x"], tile),
+        (in_tiles[0].as_str(), "--overlap", &["0.95"], overlap),
+        (in_tiles[1].as_str(), "--overlap", &["0.95", "-0.1", "nan"], overlap),
     ];
     let mut lines = Vec::new();
     for (command, flag, values, range) in rows {

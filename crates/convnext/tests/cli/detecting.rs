@@ -70,7 +70,7 @@ fn a_detector_is_trained_measured_and_used() {
         let (part, least) = if other.starts_with("--tile") { ("mask", 0.0) } else { ("box", 0.1) };
         assert!(other_result[part]["AP50"].as_f64().unwrap() > least, "{other}: {other_result}");
     }
-    bench.succeed(&format!("{evaluate} --html page.html"));
+    bench.run(&format!("{evaluate} --html page.html")).success().stderr(contains("objects: COCO's JSON: "));
 
     let line = "detect cells/val --weights run/weights.safetensors --out out --score 0.2 --overlay --csv objects.csv --json";
     let answers = bench.json(line);
@@ -194,7 +194,7 @@ fn check_tiles(bench: &Bench) {
     let as_learned = found("");
     assert_eq!(as_learned, found("--tile 40"));
     assert_ne!(as_learned, found("--tile 0"));
-    bench.succeed("export --weights g --out model.onnx --image-size 66x70");
+    bench.run("export --weights g --out model.onnx --image-size 66x70").success().stderr(contains("40 px"));
     // The default goes by what there is to learn from.
     let plan = "finetune --task detect --data cells --model micro --image-size 64 --out h --dry-run";
     assert!(bench.succeed(plan).contains("6 images: twice as many steps"));

@@ -21,7 +21,7 @@ use crate::cli::values;
     after_help = "\
 Reads COCO's JSON, YOLO's labels, LabelMe's JSON and Pascal VOC's XML. COCO is written as OUT/annotations/instances_PART.json \
 beside OUT/PART, YOLO as OUT/data.yaml, OUT/images/PART and OUT/labels/PART. Masks become outlines in YOLO's rows, and crowds \
-are left out there. Data without a part for validation is divided by the seed.
+are left out there. Data with a part neither for validation nor for a test is divided by the seed.
 
 Examples:
   convnext data convert nuclei yolo-nuclei --to yolo
@@ -39,7 +39,7 @@ pub(super) struct ConvertArguments {
     to: Layout,
     #[command(flatten)]
     objects: DetectionDataArguments,
-    /// Share of the images for validation when the data has no such part
+    /// Share of the images for validation when the data has no part for validation or a test
     #[arg(long, value_name = "F", value_parser = values::share, default_value_t = HELD_OUT)]
     val_fraction: f64,
     /// Seed of what becomes the part for validation

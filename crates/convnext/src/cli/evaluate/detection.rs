@@ -13,7 +13,7 @@ use super::page::Measured;
 use super::percent::percent;
 use crate::cli::finetune::share::check_share_is_used;
 use crate::cli::machine::Machine;
-use crate::cli::output::table;
+use crate::cli::output::{print_progress, table};
 use crate::cli::parts::MeasuredPart;
 use crate::cli::progress::image_bar;
 use crate::cli::read_files::check_output;
@@ -28,17 +28,20 @@ pub(super) fn evaluate(
     sends_predictions: bool,
 ) -> anyhow::Result<Measured> {
     let Machine { device, precision, .. } = &shared.machine;
-    let (model, metadata, part, set) = shared.prepare(|| {
+    let (model, metadata, Images { part, set, decisions }) = shared.prepare(|| {
         check_flags(arguments)?;
         let weights = arguments.weights.file()?;
         let (model, metadata) = load_detector(&weights, device)?;
-        let (part, set) = images(arguments, &named(arguments, &metadata)?, metadata.class_count())?;
+        let images = images(arguments, &named(arguments, &metadata)?, metadata.class_count())?;
         if let Some(path) = &arguments.write_predictions {
-            check_numbers(&set, &part)?;
-            check_output(path, &weights, arguments.objects.annotations.as_slice(), set.images())?;
+            check_numbers(&images)?;
+            check_output(path, &weights, arguments.objects.annotations.as_slice(), images.set.images())?;
         }
-        Ok((model, metadata, part, set))
+        Ok((model, metadata, images))
     })?;
+    if !shared.quiet {
+        decisions.iter().for_each(|decision| print_progress(&format!("objects: {decision}")));
+    }
     let model = model.with_precision(*precision);
     let options = arguments.detection.options(detect_options_of(&metadata));
     let preprocessing = match arguments.inference.resize {
@@ -78,32 +81,35 @@ fn named(arguments: &EvaluateArguments, metadata: &WeightMetadata) -> anyhow::Re
     Ok(DetectionTask { classes, ..task })
 }
 
+/// The images to measure on, and what was decided about their annotations.
+struct Images {
+    part: MeasuredPart,
+    set: DetectionSet,
+    decisions: Vec<String>,
+}
+
 /// The images to measure on, with the classes of the weights; weights without names take the data's as they are.
-fn images(
-    arguments: &EvaluateArguments,
-    task: &DetectionTask,
-    outputs: usize,
-) -> anyhow::Result<(MeasuredPart, DetectionSet)> {
+fn images(arguments: &EvaluateArguments, task: &DetectionTask, outputs: usize) -> anyhow::Result<Images> {
     let model = Some(task.classes.clone()).filter(|classes| !classes.is_empty());
     let layout = arguments.objects.layout(model.clone(), arguments.val_fraction);
-    let (part, set) = match arguments.val_fraction {
+    let (part, set, decisions) = match arguments.val_fraction {
         None => {
             let asked = arguments.split.map(Split::from);
             let part = open_detection_part(&arguments.data, &layout, asked)?;
             part.remarks.iter().for_each(|remark| log::warn!("{}", remark.sentence()));
-            (MeasuredPart::of_objects(&part), part.images)
+            (MeasuredPart::of_objects(&part), part.images, part.decisions)
         }
         Some(fraction) => {
             let data = open_detection(&arguments.data, &layout, Seed(arguments.seed))?;
             let sources = [&*data.validation_source, &*data.train_source];
             check_share_is_used(Some(fraction), data.held_out, sources, &arguments.data)?;
             data.remarks.iter().for_each(|remark| log::warn!("{}", remark.sentence()));
-            (MeasuredPart::of_detection(&data), data.validation)
+            (MeasuredPart::of_detection(&data), data.validation, data.decisions)
         }
     };
     match model {
-        Some(classes) => Ok((part, set.for_classes(&classes)?)),
-        None if set.classes().len() == outputs => Ok((part, set)),
+        Some(classes) => Ok(Images { part, set: set.for_classes(&classes)?, decisions }),
+        None if set.classes().len() == outputs => Ok(Images { part, set, decisions }),
         None => bail!(
             "{} does not name its {outputs} classes, and {} has {}; name those of the weights with --class-names FILE",
             arguments.weights.text(),
@@ -114,7 +120,7 @@ fn images(
 }
 
 /// Refuses predictions whose numbers of images and classes would be those of several files.
-fn check_numbers(set: &DetectionSet, part: &MeasuredPart) -> anyhow::Result<()> {
+fn check_numbers(Images { part, set, .. }: &Images) -> anyhow::Result<()> {
     match set.annotation_files() {
         0 | 1 => Ok(()),
         files => bail!(

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::slice;
 
 use convnext::core::{ImageSize, Preprocessing, counted};
-use convnext::data::{Dataset, ImageSource, Transform};
+use convnext::data::{Dataset, ImageSource, Transform, open_images};
 use convnext::train::ValidationResult;
 use convnext::{EvaluationPage, write_evaluation};
 
 use super::arguments::EvaluateArguments;
 use crate::cli::parts::MeasuredPart;
+use crate::cli::read_files::check_output;
 
 /// An evaluation, and what its page shows of the images.
 pub(super) struct Measured {
@@ -21,6 +23,13 @@ pub(super) struct Measured {
     pub(super) images: BTreeMap<String, Vec<u8>>,
     /// Preprocessing of the images.
     pub(super) preprocessing: Preprocessing,
+}
+
+/// Refuses a page in the place of a file that is read or belongs to a run. Images do not end as pages do, so none is asked about.
+pub(super) fn check(arguments: &EvaluateArguments) -> anyhow::Result<()> {
+    let EvaluateArguments { html, weights, data, .. } = arguments;
+    let Some(path) = html else { return Ok(()) };
+    check_output(path, &weights.file()?, slice::from_ref(data), &open_images(&[])?)
 }
 
 /// Images to show as the network saw them, each with its index in the data set; none where no page is wanted.

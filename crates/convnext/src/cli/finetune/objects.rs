@@ -8,7 +8,7 @@ use convnext::detect::{
 };
 use convnext::train::{InitFrom, RecipeContext, Setting, SupervisedRecipe, read_metadata};
 
-use super::arguments::FinetuneArguments;
+use super::arguments::{FinetuneArguments, FreezeName};
 use super::finished::{FinishedTraining, same_part};
 use super::share::check_share_is_used;
 use crate::cli::output::shell_word;
@@ -74,7 +74,7 @@ pub(in crate::cli) fn plan(
     let context = RecipeContext {
         model: &model,
         init_from: InitFrom::of(metadata.as_ref()),
-        head_only: false,
+        head_only: matches!(freeze, FreezeName::Encoder),
         images: images.train.len(),
         class_sizes: &[],
     };
