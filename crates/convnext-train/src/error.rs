@@ -99,6 +99,9 @@ pub enum TrainError {
         /// What such blocks save, in words.
         saved: &'static str,
     },
+    /// Activations to save were chosen for blocks that are frozen.
+    #[error("--activations has no effect here: with --freeze encoder the blocks save nothing; leave it out")]
+    FrozenActivations,
     /// Something starts fresh in blocks that are frozen.
     #[error(
         "--freeze encoder lets the blocks learn nothing, but {additions}, and would stay as it starts; leave --freeze encoder out, \

@@ -32,6 +32,9 @@ const PREDICTION_COPIES: u64 = 2;
 /// weights and the gradients of parts of a batch.
 const PARAMETER_TENTHS: u64 = 47;
 
+/// Copies of the weights of an encoder that learns nothing: as they stay the same, its kernels keep them packed beside.
+const FROZEN_COPIES: u64 = 2;
+
 /// The largest batch that is looked for: that of the paper's pre-training (Table 8).
 const MAX_BATCH: usize = 4096;
 
@@ -97,8 +100,8 @@ impl MemoryEstimate {
         Self::of_network(config, recipe.input.image_size, &recipe.training, (memory, precision), nothing)
     }
 
-    /// The need of a supervised training of norm and head alone: the encoder runs layer by layer, and nothing of it is kept or
-    /// learns.
+    /// The need of a supervised training of norm and head alone: the encoder runs layer by layer, and nothing of it is kept but
+    /// its weights, or learns.
     ///
     /// # Errors
     /// [`ConfigError`] when images do not fit the model.
@@ -106,8 +109,12 @@ impl MemoryEstimate {
         let (size, training) = (recipe.input.image_size, &recipe.training);
         let blocks = BlockMemory::of(config.response_norm, Activations::Recompute, Precision::F32);
         let need = ActivationValues::of_encoder(config, size, training.batch_size as u64, 1.0, blocks)?;
-        let parameters = Cost::of(config, size.height, size.width)?.parameters;
-        Ok(Self::of_values([parameters, need.largest(), image_values(config, size, training)]))
+        let parameters =
+            |config: &ModelConfig| Cost::of(config, size.height, size.width).map(|cost| cost.parameters);
+        let encoder = parameters(&ModelConfig { classes: 0, ..config.clone() })?;
+        let of_head = learning_values(parameters(config)?.saturating_sub(encoder), training);
+        let of_parameters = product(&[FROZEN_COPIES, encoder]).saturating_add(of_head);
+        Ok(Self::of_values([of_parameters, need.largest(), image_values(config, size, training)]))
     }
 
     /// The need of a training of a backbone and what is around it, for dense images.
@@ -136,9 +143,7 @@ impl MemoryEstimate {
     ) -> Result<Self, ConfigError> {
         let parameters =
             Cost::of(encoder, size.height, size.width)?.parameters.saturating_add(more_parameters);
-        // The gradients of a step of several batches, and the average, are as large as the parameters.
-        let more = u64::from(training.accumulate > 1) + u64::from(training.ema.is_some());
-        let of_parameters = parameters.saturating_mul(PARAMETER_TENTHS + 10 * more) / 10;
+        let of_parameters = learning_values(parameters, training);
         Ok(Self::of_values([of_parameters, activations, image_values(encoder, size, training)]))
     }
 
@@ -190,6 +195,13 @@ impl MemoryEstimate {
         let available = free.map(|bytes| format!(" ({} available)", bytes_in_words(bytes)));
         format!("needs about {} of memory{}", bytes_in_words(self.bytes), available.unwrap_or_default())
     }
+}
+
+/// Values of parameters that learn, and of all that is held for each of them.
+fn learning_values(parameters: u64, training: &TrainingRecipe) -> u64 {
+    // The gradients of a step of several batches, and the average, are as large as the parameters.
+    let more = u64::from(training.accumulate > 1) + u64::from(training.ema.is_some());
+    parameters.saturating_mul(PARAMETER_TENTHS + 10 * more) / 10
 }
 
 /// Values of the images of a batch, in all their copies.

@@ -157,6 +157,25 @@ fn a_linear_probe_needs_no_memory_for_the_gradient_of_its_encoder() {
     assert!(probe.bytes < all.bytes / 2, "{probe:?} of {all:?}");
 }
 
+/// Bug: the weights of the encoder counted once, though they are held packed as well, and what the head learns did not.
+#[test]
+fn a_linear_probe_holds_its_encoder_packed_as_well_and_what_its_head_learns() {
+    let model = ModelConfig { classes: 1000, ..find_model("large").unwrap().config() };
+    let probe = |setting: &str| {
+        let settings = ["training.batch_size=1", "input.image_size=32", setting].map(str::to_owned);
+        let recipe = FinetuneRecipe::load("plain", &settings, InitFrom::Pretrained).unwrap();
+        MemoryEstimate::of_linear_probe(&model, &recipe).unwrap().bytes
+    };
+    let bytes =
+        |classes| VALUE * Cost::of(&ModelConfig { classes, ..model.clone() }, 32, 32).unwrap().parameters;
+    let (encoder, head) = (bytes(0), bytes(1000) - bytes(0));
+    let plain = probe("training.accumulate=1");
+    assert!(plain > PROGRAM + 2 * encoder + 4 * head && plain < PROGRAM + 5 * encoder / 2, "{plain}");
+    for setting in ["training.ema=0.9", "training.accumulate=2"] {
+        assert_eq!(probe(setting) - plain, head, "{setting}");
+    }
+}
+
 #[test]
 fn what_does_not_fit_is_refused_in_words() {
     let message = MemoryEstimate { bytes: 1 << 50 }.check(Some(1 << 30)).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! A moving average of all parameters (facts D1).
+//! A moving average of all parameters that learn (facts D1).
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,14 @@ use burn::module::Module;
 use burn::prelude::*;
 use convnext_nn::{for_each_parameter, replace_parameters};
 
+use crate::optimization::parameter_rules::ParameterRules;
+
 /// Exponential moving average of a model's parameters: after every optimiser step
 /// `average = decay * average + (1 - decay) * parameter`, with a constant decay, starting as a copy.
 ///
-/// It covers what gradients change. A [`convnext_nn::ModelState`], such as running statistics or another network, and a
-/// [`convnext_nn::Counter`] stand in the averaged model as they stand in the model itself, as buffers do in PyTorch's
-/// `AveragedModel`.
+/// It covers what gradients change. What is frozen, a [`convnext_nn::ModelState`], such as running statistics or another
+/// network, and a [`convnext_nn::Counter`] stand in the averaged model as they stand in the model itself, as buffers do in
+/// PyTorch's `AveragedModel`. An average of what is frozen would take its memory once more, and drift from it by roundings.
 #[derive(Debug, Clone)]
 pub struct MovingAverage {
     decay: f64,
@@ -19,12 +21,13 @@ pub struct MovingAverage {
 }
 
 impl MovingAverage {
-    /// Starts as a copy of `model`.
-    pub fn new<M: Module>(model: &M, decay: f64) -> Self {
+    /// Starts as a copy of what learns of `model` by these rules.
+    pub fn new<M: Module>(model: &M, decay: f64, rules: &ParameterRules) -> Self {
         let mut values = BTreeMap::new();
         for_each_parameter(model, |parameter| {
-            if !parameter.is_state {
-                values.insert(parameter.name(), parameter.values());
+            let name = parameter.name();
+            if !parameter.is_state && !rules.of(&name, &parameter.shape).frozen {
+                values.insert(name, parameter.values());
             }
         });
         Self { decay, values }
@@ -68,6 +71,12 @@ mod tests {
     use convnext_nn::{ConvNext, tensor_values};
 
     use super::*;
+    use crate::optimization::frozen_stages::FrozenStages;
+    use crate::recipe::pretrain_recipe::PretrainRecipe;
+
+    fn rules() -> ParameterRules {
+        ParameterRules::of_recipe(&PretrainRecipe::load("plain", &[]).unwrap().training)
+    }
 
     #[test]
     fn the_average_follows_the_rule() {
@@ -78,11 +87,29 @@ mod tests {
                 (parameter.name() == "head.bias").then(|| Tensor::full([2], value, &parameter.device.inner()))
             })
         };
-        let mut average = MovingAverage::new(&with_bias(&model, 1.0), 0.75);
+        let mut average = MovingAverage::new(&with_bias(&model, 1.0), 0.75, &rules());
         average.update(&with_bias(&model, 2.0));
         average.update(&with_bias(&model, 4.0));
         let averaged = average.apply(model);
         // 0.75 (0.75 x 1 + 0.25 x 2) + 0.25 x 4
         assert_eq!(tensor_values(averaged.head.unwrap().bias.val()), [1.9375, 1.9375]);
+    }
+
+    /// Bug: roundings moved the average of what was frozen, of which there was a second copy.
+    #[test]
+    fn what_is_frozen_stays_in_the_averaged_model_bit_for_bit() {
+        let config = ModelConfig { classes: 2, ..find_model("micro").unwrap().config() };
+        let model = ConvNext::new(&config, Seed(0), &Device::flex().autodiff()).unwrap();
+        let mut average = MovingAverage::new(&model, 0.999, &rules().with_frozen(FrozenStages(4)));
+        let covered: Vec<&String> = average.values().map(|(name, _)| name).collect();
+        assert_eq!(covered, ["head.bias", "head.weight", "norm.bias", "norm.weight"]);
+        for _ in 0..3 {
+            average.update(&model);
+        }
+        let bits = |model: &ConvNext| -> Vec<u32> {
+            let kernel = model.backbone.stages[1][0].pwconv1.weight.val();
+            tensor_values(kernel).into_iter().map(f32::to_bits).collect()
+        };
+        assert_eq!(bits(&average.apply(model.clone())), bits(&model));
     }
 }

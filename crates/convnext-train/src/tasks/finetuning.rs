@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use convnext_core::{
-    ClassificationTask, ConfigError, ImageSize, Kind, ModelConfig, Preprocessing, Seed, TaskMetadata,
+    ClassificationTask, ConfigError, ImageSize, Kind, ModelConfig, Preprocessing, STAGES, Seed, TaskMetadata,
     WeightMetadata, counted,
 };
 use convnext_data::{Dataset, HELD_OUT, ImageSource, LabelledData, open_labelled, open_labelled_read_only};
@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::error::TrainError;
 use crate::memory::MemoryEstimate;
+use crate::optimization::frozen_stages::FrozenStages;
 use crate::optimization::layer_decay::LayerDecay;
 use crate::optimization::parameter_rules::ParameterRules;
 use crate::recipe::finetune_recipe::FinetuneRecipe;
@@ -244,7 +245,8 @@ impl<S: Supervision> Job for OnImages<S> {
         let FinetuneJob { run, model, recipe, .. } = &self.job;
         let layers = recipe.layer_decay(run.is_from_weights());
         let layers = layers.map(|layers| LayerDecay::new(layers.count, layers.rate, model));
-        ParameterRules::of_recipe(&recipe.training).with_layer_decay(layers)
+        let frozen = if self.freezes_encoder() { STAGES } else { 0 };
+        ParameterRules::of_recipe(&recipe.training).with_layer_decay(layers).with_frozen(FrozenStages(frozen))
     }
 
     fn task(&self, preprocessing: Preprocessing, device: &Device) -> Result<Supervised<S>, TrainError> {

@@ -20,22 +20,27 @@ pub fn check_batch_norm(model: &ModelConfig, images: usize, sites: usize) -> Res
     }
 }
 
-/// Refuses a choice of activations for blocks that have none, and fresh parameters in blocks that learn nothing: the changes
-/// are those of a backbone that is frozen.
+/// Refuses a choice of activations for blocks that have none, and fresh parameters in blocks that learn nothing.
 ///
 /// # Errors
-/// [`TrainError::FixedActivations`] and [`TrainError::FrozenBlocks`].
+/// [`TrainError::FixedActivations`], and where the blocks are frozen [`TrainError::FrozenActivations`] and
+/// [`TrainError::FrozenBlocks`].
 pub(crate) fn check_blocks(
     model: &ModelConfig,
     activations: Activations,
-    changes_of_frozen: Option<BlockChanges>,
+    is_frozen: bool,
+    changes: Option<BlockChanges>,
 ) -> Result<(), TrainError> {
-    if let Some(norm) = without_kernels(model)
-        && activations != Activations::Save
-    {
-        return Err(TrainError::FixedActivations { norm: norm.in_words(), saved: saved_in_words(norm) });
+    if activations != Activations::Save {
+        if is_frozen {
+            return Err(TrainError::FrozenActivations);
+        }
+        if let Some(norm) = without_kernels(model) {
+            return Err(TrainError::FixedActivations { norm: norm.in_words(), saved: saved_in_words(norm) });
+        }
     }
-    let additions = changes_of_frozen.map(BlockChanges::additions_in_words).unwrap_or_default();
+    let changes = changes.filter(|_| is_frozen);
+    let additions = changes.map(BlockChanges::additions_in_words).unwrap_or_default();
     match additions.is_empty() {
         true => Ok(()),
         false => Err(TrainError::FrozenBlocks { additions: additions.join(", and ") }),
@@ -117,10 +122,22 @@ mod tests {
     #[test]
     fn settings_without_effect_are_refused() {
         let se = micro(Some(ResponseNorm::Se));
-        check_blocks(&se, Activations::Save, None).unwrap();
-        check_blocks(&micro(None), Activations::Recompute, None).unwrap();
-        let message = check_blocks(&se, Activations::Recompute, None).unwrap_err().to_string();
+        check_blocks(&se, Activations::Save, false, None).unwrap();
+        check_blocks(&micro(None), Activations::Recompute, false, None).unwrap();
+        let message = check_blocks(&se, Activations::Recompute, false, None).unwrap_err().to_string();
         assert!(message.contains("squeeze and excite save their input alone"), "{message}");
+    }
+
+    /// Bug: nobody was told, and `save-bf16` was recorded.
+    #[test]
+    fn frozen_blocks_save_nothing_whatever_is_chosen() {
+        for model in [micro(None), micro(Some(ResponseNorm::Se))] {
+            check_blocks(&model, Activations::Save, true, None).unwrap();
+            for choice in [Activations::SaveBf16, Activations::Recompute] {
+                let message = check_blocks(&model, choice, true, None).unwrap_err().to_string();
+                assert!(message.contains("with --freeze encoder the blocks save nothing"), "{message}");
+            }
+        }
     }
 
     #[test]
@@ -133,11 +150,12 @@ mod tests {
         let (grn, se) = (Some(ResponseNorm::Grn), Some(ResponseNorm::Se));
         for (from, to, fits) in [(grn, grn, true), (grn, None, true), (grn, se, false), (None, grn, false)] {
             let to = micro(to);
-            let found = check_blocks(&to, Activations::Save, changes(from, &to));
+            let found = check_blocks(&to, Activations::Save, true, changes(from, &to));
             assert_eq!(found.is_ok(), fits, "{found:?}");
+            check_blocks(&to, Activations::Save, false, changes(from, &to)).unwrap();
         }
         let to = micro(se);
-        let message = check_blocks(&to, Activations::Save, changes(grn, &to)).unwrap_err().to_string();
+        let message = check_blocks(&to, Activations::Save, true, changes(grn, &to)).unwrap_err().to_string();
         assert!(message.contains("replaced by squeeze and excite") && message.contains("leave"), "{message}");
     }
 }

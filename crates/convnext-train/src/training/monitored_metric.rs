@@ -8,7 +8,8 @@ use crate::training::metric::{Direction, Metric};
 /// The measure by which epochs are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MonitoredMetric {
-    /// The least mean loss of an epoch's steps, for tasks without metrics.
+    /// The least mean loss of an epoch's steps, for tasks without metrics. A last epoch that is cut short counts only where it is
+    /// the first one.
     TrainLoss,
     /// The metric of this name among those that the task measures; its direction says which value is better.
     Named(&'static str),

@@ -28,7 +28,7 @@ pub struct StepReport {
     pub parts: BTreeMap<String, f32>,
     /// Learning rate of the step.
     pub learning_rate: f64,
-    /// Images a second since the last report.
+    /// Images a second in this step, the wait for its images included.
     pub images_per_second: f64,
 }
 

@@ -25,8 +25,9 @@ pub(super) struct Jumping {
     agreement: Agreement,
     validation_images: usize,
     breaks: Breaks,
-    /// `true` for a loss that is as many times as high as steps were begun.
-    rises: bool,
+    /// Factor on the loss of a step, by its number from 1.
+    factor: fn(usize) -> f64,
+    goal: MonitoredMetric,
     pub(super) step: Cell<usize>,
     pub(super) validations: Cell<usize>,
 }
@@ -35,7 +36,8 @@ impl Jumping {
     pub(super) fn new(breaks: Breaks) -> Self {
         let agreement = Agreement::new(Device::flex().autodiff());
         let (step, validations) = (Cell::new(0), Cell::new(0));
-        Self { agreement, validation_images: 0, breaks, rises: false, step, validations }
+        let goal = MonitoredMetric::Named("height");
+        Self { agreement, validation_images: 0, breaks, factor: |_| 1.0, goal, step, validations }
     }
 
     /// The same with so many images to measure on.
@@ -45,7 +47,12 @@ impl Jumping {
 
     /// The same with a loss that rises from step to step.
     pub(super) fn rising(self) -> Self {
-        Self { rises: true, ..self }
+        Self { factor: |step| step as f64, ..self }
+    }
+
+    /// The same with a loss that falls from step to step, and by which the best weights are told.
+    pub(super) fn compared_by_a_falling_loss(self) -> Self {
+        Self { factor: |step| 0.01_f64.powi(step as i32), goal: MonitoredMetric::TrainLoss, ..self }
     }
 
     fn check(&self, breaks: Breaks) -> Result<(), TrainError> {
@@ -60,8 +67,7 @@ impl Task for Jumping {
     fn loss(&self, model: &Toy, batch: BatchOf<Self>) -> Result<Loss, TrainError> {
         self.check(Breaks::InStep(self.step.get()))?;
         let loss = self.agreement.loss(model, batch)?;
-        let factor = if self.rises { self.step.get() as f64 } else { 1.0 };
-        Ok(Loss { total: loss.total * factor, ..loss })
+        Ok(Loss { total: loss.total * (self.factor)(self.step.get()), ..loss })
     }
 
     fn before_step(&self, model: Toy, step: usize, total_steps: usize) -> Toy {
@@ -89,7 +95,7 @@ impl Task for Jumping {
     }
 
     fn monitored_metric(&self) -> MonitoredMetric {
-        MonitoredMetric::Named("height")
+        self.goal
     }
 }
 

@@ -147,6 +147,10 @@ fn what_makes_no_sense_is_refused() {
                 &["--activations", "squeeze and excite save their input alone"],
             ),
             (
+                &format!("{probe} --response-norm none --activations recompute --out x"),
+                &["--activations", "with --freeze encoder the blocks save nothing"],
+            ),
+            (
                 "bench --mode train --model micro --batch-size 1 --response-norm se --activations recompute",
                 &["--activations", "squeeze and excite"],
             ),
@@ -207,4 +211,7 @@ fn blocks_are_measured_by_the_bench() {
         .stdout(contains("blocks with CBAM in the place of GRN"))
         .stderr(contains("blocks with CBAM compute in f32").count(1));
     bench.run(infer).success().stderr(contains("compute in f32").not());
+    // Bug: what has kernels was refused a choice of activations.
+    let train = "bench --mode train --model micro --image-size 64 --batch-size 2 --steps 1";
+    bench.succeed(&format!("{train} --response-norm grn-standardised --activations recompute"));
 }

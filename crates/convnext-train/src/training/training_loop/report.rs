@@ -82,11 +82,13 @@ impl<T: Task> Training<'_, T> {
         });
     }
 
-    /// Keeps the weights if they are the best so far, and remembers why. The mean loss of an epoch that is not over
-    /// is not compared: over a few steps it is often low by chance.
+    /// Keeps the weights if they are the best so far, and remembers why. The mean loss of a part of an epoch is not compared:
+    /// over a few steps it is often low by chance. Only that of a run which ends within its first epoch is, as there is no other.
     fn keep_best(&mut self, report: &EpochReport, averaged: Option<&T::Model>) -> Result<(), TrainError> {
         let monitored = self.task.monitored_metric();
-        if monitored == MonitoredMetric::TrainLoss && !self.is_epoch_over() {
+        let is_whole = self.progress.epoch_steps >= self.setup.steps_per_epoch();
+        let is_all = self.is_finished() && self.progress.best.is_none();
+        if monitored == MonitoredMetric::TrainLoss && !is_whole && !is_all {
             return Ok(());
         }
         if !monitored.is_comparable(report) {

@@ -11,7 +11,7 @@ use convnext::core::{
 use convnext::data::ImageBatch;
 use convnext::detect::SIDE_MULTIPLE;
 use convnext::distributed::Ranks;
-use convnext::nn::{ConvNext, DropPath, Fcmae};
+use convnext::nn::{ConvNext, DropPath, Fcmae, has_kernels};
 use convnext::train::{PretrainRecipe, Targets, TrainError, batch_images};
 
 use super::arguments::{BenchArguments, Mode, Scope, Sites};
@@ -91,7 +91,7 @@ fn check(arguments: &BenchArguments) -> anyhow::Result<()> {
             "--activations is for --mode train, pretrain, segment-train and detect-train; inference saves nothing"
         );
     }
-    if let Some(norm) = arguments.backbone().alternative()
+    if let Some(norm) = arguments.backbone().alternative().filter(|&norm| !has_kernels(Some(norm)))
         && activations != ActivationsName::Save
     {
         bail!("--activations has no effect on blocks with {}; leave it out", norm.in_words());

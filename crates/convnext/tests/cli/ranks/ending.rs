@@ -77,6 +77,8 @@ fn errors_of_all_ranks_are_said_once() {
             65,
             "multiple of the ranks",
         ),
+        // Bug: the backbone's running statistics came from the first rank alone.
+        (&format!("{SEGMENT} --sync-batch-norm --response-norm bn --out run"), 65, "--response-norm"),
     ] {
         let mut job = Job::start(&bench, 3, NETWORKS[0], line);
         assert_eq!(job.finish().code(), Some(code), "{line}: {}", job.said());
