@@ -67,18 +67,20 @@ impl Begun {
             .map_err(|source| unwritable(&path, source))
     }
 
-    /// Refuses to go on with anything else than what was recorded, but for what may change.
-    pub(crate) fn check_same(&self, now: &Self, folder: &Path) -> Result<(), StudyError> {
+    /// The same as it goes on now: words about the study may be those of a later version, and a budget another one as long as no
+    /// lengths were chosen by it, as when it proved too short. Of the study itself nothing has run then.
+    ///
+    /// # Errors
+    /// [`StudyError::Changed`] when anything else differs.
+    pub(crate) fn going_on_as(mut self, now: &Self, folder: &Path) -> Result<Self, StudyError> {
+        if self.steps.is_empty() && self.options.budget.is_some() && now.options.budget.is_some() {
+            self.options.budget = now.options.budget;
+        }
         let changes = changes(&self.in_table()?, &now.in_table()?);
         match changes.is_empty() {
-            true => Ok(()),
+            true => Ok(Self { study: now.study.clone(), ..self }),
             false => Err(StudyError::Changed { folder: folder.to_owned(), changes }),
         }
-    }
-
-    /// The same with the table of `study`, which has the same runs: words about it may be those of a later version.
-    pub(crate) fn shown_as(self, study: &Study) -> Self {
-        Self { study: study.clone(), ..self }
     }
 
     /// What decides which commands are run and what of them is measured, as a table.

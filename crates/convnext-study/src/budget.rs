@@ -1,9 +1,12 @@
 //! Lengths by a time: the first steps of each kind of run are timed, and one factor is chosen for all.
 
+use std::path::Path;
+use std::{fs, io};
+
 use convnext_train::duration_in_words;
 
 use crate::costs::{Cost, Costs};
-use crate::error::StudyError;
+use crate::error::{StudyError, unwritable};
 use crate::execution::execute;
 use crate::lengths::{Steps, length_key, printed_epochs};
 use crate::options::StudyOptions;
@@ -67,6 +70,15 @@ pub(crate) fn choose_steps(
         (length_key(&run.name, run.labels), (steps as usize).max(1))
     };
     Ok(all.iter().zip(&costs).filter(|(run, _)| run.stage.is_training()).map(length).collect())
+}
+
+/// Removes the timed runs from the folder of a study, whose lengths are chosen.
+pub(crate) fn remove_timed(folder: &Path) -> Result<(), StudyError> {
+    let place = folder.join(TIMING_FOLDER);
+    match fs::remove_dir_all(&place) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unwritable(&place, error)),
+        _ => Ok(()),
+    }
 }
 
 /// Runs a few steps of each kind of run, one after the other.

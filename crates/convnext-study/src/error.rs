@@ -82,7 +82,8 @@ pub enum StudyError {
     },
     /// The time does not suffice for the shortest runs.
     #[error(
-        "{runs} runs take about {least} before their first epochs, and the budget is {budget}; give more time, or fewer seeds or rows"
+        "{runs} runs take about {least} before their first epochs, and the budget is {budget}; give more time with --resume, or begin \
+         again with fewer seeds or rows"
     )]
     Budget {
         /// Number of runs.

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use convnext_io::replace_file;
 
-use crate::budget::choose_steps;
+use crate::budget::{choose_steps, remove_timed};
 use crate::error::{StudyError, unwritable};
 use crate::execution::execute;
 use crate::outcome::StudyOutcome;
@@ -47,11 +47,13 @@ pub fn run_study(
     if let Some(remark) = folder.other_version() {
         observer.message(&remark);
     }
-    if let Some(seconds) = folder.options().budget
-        && folder.steps().is_empty()
-    {
-        let steps = choose_steps(folder, seconds, parallel, runner, observer)?;
-        folder.set_steps(steps)?;
+    if let Some(seconds) = folder.options().budget {
+        if folder.steps().is_empty() {
+            let steps = choose_steps(folder, seconds, parallel, runner, observer)?;
+            folder.set_steps(steps)?;
+        }
+        // Here, because the study may have been killed after it chose them.
+        remove_timed(folder.folder())?;
     }
     let plan = folder.plan()?;
     if let Some(lengths) = lengths_in_words(&plan) {

@@ -67,14 +67,11 @@ impl StudyFolder {
         let begun = match Begun::recorded(folder)? {
             Some(_) if !resume => return Err(StudyError::OutputUsed(folder.to_owned())),
             Some(recorded) => {
-                recorded.check_same(&now, folder)?;
-                if recorded.study == *study {
-                    recorded
-                } else {
-                    let shown = recorded.shown_as(study);
-                    shown.write(folder)?;
-                    shown
+                let going_on = recorded.clone().going_on_as(&now, folder)?;
+                if going_on != recorded {
+                    going_on.write(folder)?;
                 }
+                going_on
             }
             None => {
                 now.write(folder)?;

@@ -61,9 +61,29 @@ fn a_budget_scales_all_lengths_by_one_factor_that_is_kept() {
             .any(|line| line.starts_with("lengths: pre-training 30 steps; fine-tuning 7 steps (tuned")),
         "{said:?}"
     );
-    let short = toy::options("seeds = 2\nbudget = 12");
-    let error = run(&folder.path().join("short"), &short, 1, &Toy::new(|_| Ok(0.5))).unwrap_err();
-    assert!(error.to_string().contains("8 runs take about"), "{error}");
+}
+
+/// Bug: the advice was to give more time, which was refused as another setting.
+#[test]
+fn a_budget_that_proved_too_short_may_be_another_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = |budget: usize, rule: Rule| {
+        let toy = Toy::new(rule);
+        let options = options(&format!("seeds = 2\nbudget = {budget}"));
+        run(folder.path(), &options, 1, &toy).map(|(outcome, _)| (outcome, toy.ran().len()))
+    };
+    let error = ran(12, |_| Ok(0.5)).unwrap_err().to_string();
+    assert!(error.contains("8 runs take about") && folder.path().join("timing").is_dir(), "{error}");
+    let without = run(folder.path(), &options("seeds = 2"), 1, &Toy::new(|_| Ok(0.5))).unwrap_err();
+    assert!(without.to_string().contains("options.budget was 12, is not set"), "{without}");
+    // What was timed is not timed again.
+    let (outcome, count) = ran(100, |_| Ok(0.5)).unwrap();
+    assert_eq!((steps(&outcome, "masks"), count), (30, 8));
+    assert!(!folder.path().join("timing").exists());
+    // Lengths that were chosen stay.
+    let error = ran(200, |_| Ok(0.5)).unwrap_err().to_string();
+    assert!(error.contains("options.budget was 100, is 200"), "{error}");
+    assert_eq!(ran(100, |_| Err(failure("it would be run again", false))).unwrap().1, 0);
 }
 
 #[test]

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use convnext::core::ImageSize;
+use convnext::core::{ImageSize, ModelSize};
 use convnext::study::{RecipeChoice, Stage, StageOptions, StudyOptions};
 
 use crate::cli::length::time;
 use crate::cli::out_folder::absolute;
-use crate::cli::values::{count, image_size, stem_stride, threads};
+use crate::cli::values::{count, image_size, model, stem_stride, threads};
 
 /// Run a study, or go on with it
 #[derive(Debug, Args)]
@@ -46,8 +46,8 @@ pub(crate) struct RunArguments {
     #[arg(long, value_name = "DIR")]
     pub(super) out: PathBuf,
     /// Models in place of those of the study, in its order; rows of further ones are left out
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub(super) model: Vec<String>,
+    #[arg(long, value_name = "NAME", value_parser = model, value_delimiter = ',')]
+    pub(super) model: Vec<&'static ModelSize>,
     /// Recipes of the trainings: made for model and images, or those of the paper with its lengths
     #[arg(long, value_name = "WHICH", default_value = "auto")]
     pub(super) recipe: RecipesName,
@@ -102,7 +102,9 @@ pub(crate) struct RunArguments {
     /// Threads of each command [default: all cores, divided by --parallel]
     #[arg(long, value_name = "N", value_parser = threads)]
     pub(super) threads: Option<usize>,
-    /// Share the trainings among the ranks that this command starts, such as "mpirun -n 4"; results do not change
+    /// Share the trainings among the ranks that this command starts, such as "mpirun -n 4"; results do not change. Each rank needs
+    /// a batch of every step, and steps of --recipe auto have one: give --arguments STAGE="--accumulate 4" for each stage that
+    /// trains, and a fourth of the batch size for steps of as many images
     #[arg(long, value_name = "COMMAND", value_parser = launcher)]
     pub(super) launcher: Option<ShellWords>,
     /// Take over what the study in this folder has finished with the same commands, images and version; may be repeated
@@ -174,7 +176,7 @@ impl RunArguments {
             *data = absolute(data)?;
         }
         Ok(StudyOptions {
-            models: self.model.clone(),
+            models: self.model.iter().map(|model| model.name.to_owned()).collect(),
             recipes: match self.recipe {
                 RecipesName::Auto => RecipeChoice::Auto,
                 RecipesName::Paper => RecipeChoice::Paper,
