@@ -85,7 +85,7 @@ pub(crate) struct TrainingArguments {
     pub(crate) channels: Option<usize>,
     /// Which values of images with more than 8 bit are black and white: `data` takes what the training images use,
     /// `dtype` the whole range of their type (65535 of 16 bit, 1 of floats), MIN,MAX these values; repeated, one for
-    /// each channel [default: that of the weights, or data; images of 8 bit always use their whole range]
+    /// each channel [default: that of the weights, or data, but for images of 8 bit their whole range]
     #[arg(long, value_name = "MIN,MAX|data|dtype", value_parser = range, allow_hyphen_values = true)]
     pub(crate) range: Vec<RangeName>,
     /// Highest learning rate, absolute [default: that of the recipe]
