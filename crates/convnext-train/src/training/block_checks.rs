@@ -48,9 +48,10 @@ pub(crate) fn check_blocks(
 }
 
 /// What is told of the blocks of a model before its training: where they differ from those of its size and from those of the
-/// weights that it starts from, and how they are computed.
+/// weights that it starts from, and how they are computed. Frozen blocks save nothing.
 pub(crate) fn blocks_in_words(
     model: &ModelConfig,
+    is_frozen: bool,
     changes: Option<BlockChanges>,
     device: &Device,
 ) -> Vec<String> {
@@ -63,7 +64,9 @@ pub(crate) fn blocks_in_words(
     if is_cpu(device) {
         lines.push(format!("blocks with {name} run without kernels: slower, and in f32"));
     }
-    lines.push(format!("blocks with {name} save {}", saved_in_words(norm)));
+    if !is_frozen {
+        lines.push(format!("blocks with {name} save {}", saved_in_words(norm)));
+    }
     lines
 }
 
@@ -97,15 +100,17 @@ mod tests {
     #[test]
     fn what_is_special_about_blocks_is_told() {
         let device = Device::flex();
-        assert!(blocks_in_words(&micro(Some(ResponseNorm::Grn)), None, &device).is_empty());
-        let found = blocks_in_words(&micro(None), None, &device);
+        assert!(blocks_in_words(&micro(Some(ResponseNorm::Grn)), false, None, &device).is_empty());
+        let found = blocks_in_words(&micro(None), false, None, &device);
         assert_eq!(found, ["the model is micro, with nothing in the place of GRN"]);
-        let found = blocks_in_words(&micro(Some(ResponseNorm::GrnSum)), None, &device);
+        let found = blocks_in_words(&micro(Some(ResponseNorm::GrnSum)), false, None, &device);
         assert_eq!(found, ["the model is micro, with GRN by one over the sum in the place of GRN"]);
-        let found = blocks_in_words(&micro(Some(ResponseNorm::Se)), None, &device);
+        let found = blocks_in_words(&micro(Some(ResponseNorm::Se)), false, None, &device);
         assert!(found[1].contains("slower") && found[2].contains("input alone"), "{found:?}");
-        let found = blocks_in_words(&micro(Some(ResponseNorm::Bn)), None, &device);
+        let found = blocks_in_words(&micro(Some(ResponseNorm::Bn)), false, None, &device);
         assert!(found.len() == 3 && found[2].contains("every value"), "{found:?}");
+        let frozen = blocks_in_words(&micro(Some(ResponseNorm::Bn)), true, None, &device);
+        assert_eq!(frozen, found[..2]);
     }
 
     #[test]

@@ -179,8 +179,9 @@ fn check_model<J: Job>(job: &J, device: &Device) -> Result<Vec<String>, TrainErr
     let weights = settings.init.as_deref().map(read_metadata).transpose()?;
     let blocks = ModelBlocks { backbone, decoder: job.decoder() };
     let changes = weights.and_then(|weights| BlockChanges::new(&weights, blocks));
-    check_blocks(backbone, settings.activations, job.freezes_encoder(), changes)?;
-    Ok(blocks_in_words(backbone, changes, device))
+    let is_frozen = job.freezes_encoder();
+    check_blocks(backbone, settings.activations, is_frozen, changes)?;
+    Ok(blocks_in_words(backbone, is_frozen, changes, device))
 }
 
 /// The job with another batch size.
