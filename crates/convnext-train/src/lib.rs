@@ -99,7 +99,7 @@ pub use training::observed::Observed;
 pub use training::observer::{EpochProgress, NoopObserver, Observer, StepReport};
 pub use training::run_job::{Trained, plan_training, run_training};
 pub use training::run_length::RunLength;
-pub use training::stability::{EpochLoss, LossCourse, UNSTABLE};
+pub use training::stability::{EpochLoss, LossCourse, LossJump, UNSTABLE};
 pub use training::step_error::StepError;
 pub use training::step_share::GradientSum;
 pub use training::step_timing::StepTiming;

@@ -1,4 +1,4 @@
-//! Trainings whose loss rises and stays high: that they end with a word about it, wherever they were stopped.
+//! Trainings whose loss jumps, or rises and stays high: that they end with a word about it, wherever they were stopped.
 
 use convnext_train::{EpochReport, LossCourse, NoopObserver, ResumeMode};
 
