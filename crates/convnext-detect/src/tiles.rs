@@ -29,6 +29,9 @@ impl Tiles {
     /// Smallest side in pixels: that of an image of one site in the last stage.
     pub const LEAST_SIDE: usize = 32;
 
+    /// The range of a side in words.
+    pub(crate) const SIDE_RANGE: &str = "from 32 to 16384 pixels";
+
     /// Largest overlap: beyond it an image has too many tiles.
     pub const MOST_OVERLAP: f64 = 0.9;
 
@@ -39,7 +42,7 @@ impl Tiles {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let bad = |what, found: String, expected| Err(ConfigError::OutOfRange { what, found, expected });
         if !(Self::LEAST_SIDE..=MAX_IMAGE_SIDE).contains(&self.side) {
-            return bad("side of tiles", self.side.to_string(), "from 32 to 16384 pixels");
+            return bad("side of tiles", self.side.to_string(), Self::SIDE_RANGE);
         }
         if !(0.0..=Self::MOST_OVERLAP).contains(&self.overlap) {
             return bad("overlap of tiles", self.overlap.to_string(), "in [0, 0.9]");
@@ -145,6 +148,7 @@ mod tests {
         assert_eq!(places, [([0, 0], size), ([80, 0], size), ([150, 0], size)]);
         let one = ImageSize { height: 50, width: 60 };
         assert_eq!(tiles.places(one), [([0, 0], one)]);
+        assert_eq!(Tiles::SIDE_RANGE, format!("from {} to {MAX_IMAGE_SIDE} pixels", Tiles::LEAST_SIDE));
         for (side, overlap) in [(16, 0.2), (usize::MAX, 0.2), (100, 1.0), (100, -0.1)] {
             assert!(Tiles { side, overlap }.validate().is_err());
         }

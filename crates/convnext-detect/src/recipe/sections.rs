@@ -108,7 +108,7 @@ impl DetectAugmentation {
                 (Tiles::LEAST_SIDE..=MAX_IMAGE_SIDE).contains(&tile),
                 "side of tiles",
                 tile as f64,
-                "from 32 to 16384 pixels",
+                Tiles::SIDE_RANGE,
             )?;
         }
         Ok(())
