@@ -2,7 +2,7 @@
 //!
 //! It had the objective of the training inside of the model as well, where it was the same as in the recipe, the
 //! initial value of LayerScale in place of a switch, and no word on preprocessing, which was always that of ImageNet. It
-//! could have a choice of activations and a layer decay where the encoder is frozen, which has neither.
+//! could have a choice of activations where the encoder is frozen, which saves none.
 //! What other files of a run had otherwise stands beside the type that is read from them.
 
 use convnext_core::Preprocessing;
@@ -25,10 +25,6 @@ pub fn in_current_form(mut config: Table) -> Table {
     }
     if config.contains_key("freeze") {
         config.remove("activations");
-        let recipe = config.get_mut("recipe").and_then(|recipe| recipe.get_mut("from_weights"));
-        if let Some(from_weights) = recipe.and_then(Value::as_table_mut) {
-            from_weights.remove("layer_decay");
-        }
     }
     let Some(model) = config.get_mut("model").and_then(Value::as_table_mut).filter(|_| is_old) else {
         return config;
@@ -119,15 +115,11 @@ mod tests {
     }
 
     #[test]
-    fn an_old_frozen_encoder_has_neither_activations_nor_layer_decay() {
+    fn an_old_frozen_encoder_has_no_choice_of_activations() {
         let old = "activations = 'save-bf16'\nseed = 1";
         let of = |text: &str| in_current_form(toml::from_str(text).unwrap());
         assert!(of(old).contains_key("activations"));
         assert_eq!(of(&format!("freeze = 'encoder'\n{old}")), of("freeze = 'encoder'\nseed = 1"));
-        let old = "[recipe.from_weights]\nlearning_rate = 1.0\nlayer_decay = { rate = 0.9 }";
-        assert_eq!(of(old)["recipe"]["from_weights"]["layer_decay"]["rate"].as_float(), Some(0.9));
-        let found = of(&format!("freeze = 'encoder'\n{old}"));
-        assert_eq!(found["recipe"]["from_weights"].as_table().map(Table::len), Some(1), "{found:?}");
     }
 
     #[test]

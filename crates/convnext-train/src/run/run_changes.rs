@@ -26,6 +26,10 @@ const RECORDED_LATER: [&str; 3] =
 /// What ends a run early. When it is extended, it may grow, come or go.
 const PATIENCE: &str = "patience";
 
+/// What decides how fast the layers of an encoder learn, unless it is frozen: earlier versions recorded it for masks and objects
+/// all the same.
+const LAYER_DECAY: &str = "recipe.from_weights.layer_decay.";
+
 /// Settings that may grow when a run is extended: its length and what ends it early; warm-up and milestones keep their share of it.
 const LENGTH: [&str; 7] = [
     PATIENCE,
@@ -64,6 +68,8 @@ pub(crate) fn changes(begun: &Table, now: &Table, how: ResumeMode) -> Vec<String
     let mut keys: Vec<&String> = before.iter().chain(&after).map(|(key, _)| key).collect();
     keys.sort_unstable();
     keys.dedup();
+    let is_frozen = [begun, now].iter().all(|config| config.contains_key("freeze"));
+    keys.retain(|key| !(is_frozen && key.starts_with(LAYER_DECAY)));
     let mut found = Vec::new();
     for key in keys {
         let (was, is) = (find(&before, key), find(&after, key));
@@ -137,6 +143,19 @@ mod tests {
         ];
         assert_eq!(compare(begun, now, ResumeMode::Resumed), expected);
         assert!(compare(begun, begun, ResumeMode::Resumed).is_empty());
+    }
+
+    /// Bug: a frozen run that recorded a layer decay did not go on.
+    #[test]
+    fn layer_decay_changes_nothing_where_the_encoder_is_frozen() {
+        let plain = "freeze = 'encoder'\n[recipe.from_weights]\nlearning_rate = 1.0";
+        let layered = format!("{plain}\nlayer_decay = {{ rate = 0.9, count = 'group' }}");
+        let compare = |begun: &str, now: &str| compare(begun, now, ResumeMode::Resumed);
+        for [begun, now] in [[plain, &layered], [&layered, plain], [&layered, &layered]] {
+            assert!(compare(begun, now).is_empty(), "{begun} {now}");
+        }
+        let [plain, layered] = [plain, &layered].map(|text| text.replace("freeze = 'encoder'\n", ""));
+        assert_eq!(compare(&plain, &layered).len(), 2);
     }
 
     /// Bug: nearly all keys were listed, and the reader had to find the one that they came from.

@@ -178,6 +178,11 @@ fn a_linear_probe_changes_the_head_alone() {
     assert!(kept > 20, "{kept}");
     assert!(after["head.weight"].to_f32().unwrap().iter().any(|value| value.abs() > 1e-3));
     bench.succeed(&format!("{line} --resume"));
+    // Bug: the layer decay of a recipe, which frozen blocks do not have, was taken for a change.
+    let layered = format!("{line}-layered --recipe paper-base --batch-size 4 --accumulate 1 --image-size 32");
+    bench.succeed(&layered);
+    assert!(bench.read_text("run-layered/config.toml").contains("layer_decay"));
+    bench.succeed(&format!("{layered} --resume"));
 }
 
 #[test]
