@@ -1,5 +1,7 @@
 //! The images of a `.tar`, read in place, or of a compressed `.tar`, unpacked into memory.
 
+pub(crate) mod headers;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
@@ -10,6 +12,7 @@ use std::{
 use flate2::read::MultiGzDecoder;
 use tar::{Archive, Entry, EntryType};
 
+use self::headers::{HeaderLimit, MAX_HEADERS};
 use crate::datasets::extensions::{OtherFiles, has_image_extension};
 use crate::datasets::linked_members::LinkedMembers;
 use crate::datasets::listing::Listing;
@@ -18,20 +21,35 @@ use crate::datasets::storage::{ArchiveFile, Range, Stamp, Storage};
 use crate::datasets::tar_extent::Extent;
 use crate::error::DataError;
 
-/// The most that is unpacked into memory: 2 GiB of image files.
-const MAX_UNPACKED: u64 = 2 << 30;
+/// What an archive may take of the memory, in bytes.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// The image files of a compressed one.
+    unpacked: u64,
+    /// What lies between the contents of two members of a compressed one.
+    headers: u64,
+    /// The paths of all images and folders.
+    paths: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        // Forty million paths of a hundred bytes: more images than anybody keeps in one archive.
+        Self { unpacked: 2 << 30, headers: MAX_HEADERS, paths: 4 << 30 }
+    }
+}
 
 /// Lists an archive, told apart by its first bytes and, for a `.tar`, by its extension.
 pub(crate) fn list(path: &Path, root: String) -> Result<Listing, DataError> {
-    list_up_to(path, root, MAX_UNPACKED)
+    list_up_to(path, root, Limits::default())
 }
 
-fn list_up_to(path: &Path, root: String, limit: u64) -> Result<Listing, DataError> {
+fn list_up_to(path: &Path, root: String, limits: Limits) -> Result<Listing, DataError> {
     let mut file = File::open(path).map_err(|source| DataError::io("open", &root, source))?;
     let kind = Kind::of(&mut file, path).map_err(|source| DataError::io("read", &root, source))?;
     let metadata = file.metadata().map_err(|source| DataError::io("read", &root, source))?;
     let stamp = Stamp::of(&metadata);
-    let mut members = Members::default();
+    let mut members = Members { limits, ..Members::default() };
     let damaged = |error: io::Error| DataError::Archive { path: root.clone(), why: error.to_string() };
     let (images, storage) = match kind {
         None => return Err(DataError::UnknownSource { path: root }),
@@ -41,10 +59,9 @@ fn list_up_to(path: &Path, root: String, limit: u64) -> Result<Listing, DataErro
             (images, Storage::Archive(ArchiveFile::new(file, path), ranges, stamp))
         }
         Some(Kind::Gzip) => {
-            let unpacked =
-                members.unpack(MultiGzDecoder::new(BufReader::new(file)), limit).map_err(damaged)?;
+            let unpacked = members.unpack(MultiGzDecoder::new(BufReader::new(file))).map_err(damaged)?;
             let (images, ranges) = members.images();
-            let too_large = DataError::ArchiveTooLarge { path: root.clone(), limit: limit >> 20 };
+            let too_large = DataError::ArchiveTooLarge { path: root.clone(), limit: limits.unpacked >> 20 };
             (images, Storage::Memory(unpacked.ok_or(too_large)?, ranges, stamp))
         }
     };
@@ -84,20 +101,6 @@ impl Kind {
     }
 }
 
-/// A stream that counts the bytes that were read from it.
-struct Counted<R> {
-    source: R,
-    bytes: u64,
-}
-
-impl<R: Read> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.read(buffer)?;
-        self.bytes += count as u64;
-        Ok(count)
-    }
-}
-
 /// The image files and folders found so far. A path that occurs twice means its last occurrence.
 #[derive(Default)]
 struct Members {
@@ -110,6 +113,9 @@ struct Members {
     /// How two of these are both shown.
     alike: Option<String>,
     others: OtherFiles,
+    limits: Limits,
+    /// Bytes that the paths take, at most.
+    paths: u64,
 }
 
 impl Members {
@@ -127,17 +133,19 @@ impl Members {
         extent.check_end()
     }
 
-    /// Unpacks the image files of a `.tar`; `None` when they take more than `limit` bytes.
-    fn unpack(&mut self, source: impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    /// Unpacks the image files of a `.tar`; `None` when they take more bytes than they may.
+    fn unpack(&mut self, source: impl Read) -> io::Result<Option<Vec<u8>>> {
         let mut unpacked = Vec::new();
         let mut extent = Extent::of(None);
-        let mut archive = Archive::new(Counted { source, bytes: 0 });
+        let headers = HeaderLimit::new(self.limits.headers);
+        let mut archive = Archive::new(headers.watch(source));
         for entry in archive.entries()? {
             let mut entry = entry?;
             extent.pass(&entry)?;
+            headers.pass(&entry)?;
             if let Some((key, path)) = self.visit(&entry)? {
                 let (start, length) = (unpacked.len() as u64, entry.size());
-                if length > limit - start {
+                if length > self.limits.unpacked - start {
                     return Ok(None);
                 }
                 entry.read_to_end(&mut unpacked)?;
@@ -148,6 +156,7 @@ impl Members {
             }
         }
         // Read to the very end, where the checksum of the compression stands.
+        headers.lift();
         let mut source = archive.into_inner();
         io::copy(&mut source, &mut io::sink())?;
         extent.ends_at(source.bytes).check_end()?;
@@ -158,6 +167,7 @@ impl Members {
     fn visit(&mut self, entry: &Entry<'_, impl Read>) -> io::Result<Option<(PathBuf, String)>> {
         let key = from_root(&entry.path()?);
         let Some(path) = member_path(&entry.path()?) else { return Ok(None) };
+        self.count(&path)?;
         self.tell_apart(&key, &path);
         match entry.header().entry_type() {
             EntryType::Directory => add_folders(&mut self.folders, &path),
@@ -183,6 +193,22 @@ impl Members {
             _ => {}
         }
         Ok(None)
+    }
+
+    /// Counts what the path of a member and those of the folders above it take: each of these is kept, so that few deep
+    /// paths could fill the memory.
+    fn count(&mut self, path: &str) -> io::Result<()> {
+        let folder = parent(path);
+        let new_folders = match self.folders.contains(folder) {
+            true => 0,
+            false => folder.matches('/').count() as u64 + 1,
+        };
+        self.paths += path.len() as u64 * (1 + new_folders);
+        if self.paths > self.limits.paths {
+            let most = self.limits.paths >> 20;
+            return Err(io::Error::other(format!("the paths of its members take more than {most} MiB")));
+        }
+        Ok(())
     }
 
     /// Looks for folders that are shown alike among those of a member.

@@ -8,9 +8,14 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 use tar::Archive;
 
+use crate::datasets::archive::headers::{HeaderLimit, MAX_HEADERS};
 use crate::datasets::listing::Listing;
 use crate::datasets::relative::{is_hidden, member_path, parent};
 use crate::error::DataError;
+
+/// The most that is read of the files beside the images of a compressed archive: 4 GiB. COCO's instances have 450 MB,
+/// those of LVIS 1.1 GB, and files of LabelMe may hold all images, of which 2 GiB are unpacked, once more in base64.
+const MAX_BESIDE: u64 = 4 << 30;
 
 /// Files by their relative paths.
 pub(crate) type SideFiles = BTreeMap<String, Vec<u8>>;
@@ -21,7 +26,8 @@ type Visit<'a> = &'a mut dyn FnMut(&str, &mut dyn Read) -> Result<(), DataError>
 /// Reads the files of a folder or an archive whose relative path is wanted.
 ///
 /// # Errors
-/// [`DataError::Io`] or [`DataError::Archive`] when the data cannot be read.
+/// [`DataError::Io`] or [`DataError::Archive`] when the data cannot be read, [`DataError::Unsupported`] for more than 4 GiB
+/// in a compressed archive.
 pub(crate) fn side_files(
     path: &Path,
     listing: &Listing,
@@ -76,27 +82,69 @@ pub(crate) fn visit_side_files(
     let mut file = BufReader::new(file);
     let is_compressed = io::BufRead::fill_buf(&mut file).map_err(damaged)?.starts_with(&[0x1F, 0x8B]);
     match is_compressed {
-        true => in_archive(listing, MultiGzDecoder::new(file), wanted, visit),
-        false => in_archive(listing, file, wanted, visit),
+        true => in_archive(listing, MultiGzDecoder::new(file), MAX_BESIDE, wanted, visit),
+        // Nothing is larger here than the archive itself.
+        false => in_archive(listing, file, u64::MAX, wanted, visit),
     }
 }
 
+/// Visits files of an archive, of which so many bytes at most may be read.
 fn in_archive(
     listing: &Listing,
     source: impl Read,
+    most: u64,
     wanted: impl Fn(&str) -> bool,
     visit: Visit<'_>,
 ) -> Result<(), DataError> {
     let damaged =
         |error: io::Error| DataError::Archive { path: listing.root.clone(), why: error.to_string() };
-    for entry in Archive::new(source).entries().map_err(damaged)? {
-        let mut entry = entry.map_err(damaged)?;
+    let headers = HeaderLimit::new(MAX_HEADERS);
+    let mut archive = Archive::new(headers.watch(source));
+    let mut left = most;
+    for entry in archive.entries().map_err(damaged)? {
+        let entry = entry.map_err(damaged)?;
+        headers.pass(&entry).map_err(damaged)?;
         let path = member_path(&entry.path().map_err(damaged)?);
         if let Some(path) = path.filter(|path| entry.header().entry_type().is_file() && wanted(path)) {
-            visit(&path, &mut entry)?;
+            let mut content = Limited { source: entry, left, is_exceeded: false };
+            let visited = visit(&path, &mut content);
+            // Who was told so while reading may have taken it for damage.
+            if content.is_exceeded {
+                return Err(too_large(listing.name(&path), most));
+            }
+            left = content.left;
+            visited?;
         }
     }
     Ok(())
+}
+
+/// A stream of which so many bytes may be read.
+struct Limited<R> {
+    source: R,
+    left: u64,
+    is_exceeded: bool,
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.read(buffer)?;
+        let left = self.left.checked_sub(count as u64);
+        self.is_exceeded |= left.is_none();
+        self.left = left.unwrap_or(0);
+        if self.is_exceeded { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(count) }
+    }
+}
+
+fn too_large(name: String, most: u64) -> DataError {
+    DataError::Unsupported {
+        name,
+        what: format!(
+            "one of the files beside images that take more than {} MiB in a compressed archive",
+            most >> 20
+        ),
+        advice: "unpack the archive into a folder, or decompress it to a .tar, which is read in place",
+    }
 }
 
 fn in_folders(
@@ -130,4 +178,43 @@ fn in_folders(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use flate2::{Compression, write::GzEncoder};
+
+    use super::*;
+    use crate::datasets::list_images::list_images;
+
+    /// Bug: the annotations of a small compressed archive filled the memory.
+    #[test]
+    fn files_beside_images_do_not_fill_the_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data.tgz");
+        let file = File::create(&path).unwrap();
+        let mut builder = tar::Builder::new(GzEncoder::new(file, Compression::fast()));
+        for (member, length) in [("1.png", 500_usize), ("1.txt", 60), ("2.txt", 60)] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(length as u64);
+            builder.append_data(&mut header, member, &vec![b'7'; length][..]).unwrap();
+        }
+        builder.into_inner().unwrap().finish().unwrap();
+        let listing = list_images(&path).unwrap();
+        let read = |most: u64| {
+            let mut found = 0;
+            let source = MultiGzDecoder::new(File::open(&path).unwrap());
+            let wanted = |file: &str| file.ends_with(".txt");
+            let visited = in_archive(&listing, source, most, wanted, &mut |_, content| {
+                // As a parser that has words of its own for what cannot be read.
+                found += io::copy(content, &mut io::sink()).unwrap_or(0);
+                Ok(())
+            });
+            visited.map(|()| found)
+        };
+        assert_eq!(read(120).unwrap(), 120);
+        let message = read(119).unwrap_err().to_string();
+        assert!(message.contains("data.tgz: 2.txt is one of the files beside images"), "{message}");
+        assert!(message.contains("decompress it to a .tar"), "{message}");
+    }
 }

@@ -11,6 +11,7 @@ use convnext_core::COLOURS;
 
 use crate::reading::caught::caught;
 use crate::reading::size_limit::MAX_DECODED_BYTES;
+use crate::reading::tiff_file::DNG_VERSION;
 
 /// A source of bytes that can seek.
 pub(crate) trait ReadSeek: Read + Seek {}
@@ -141,9 +142,6 @@ fn webp(mut file: File<'_>, size: u32) -> io::Result<bool> {
 
 /// The compressions of TIFF files that are always read: none, LZW, deflate under both of its names, and PackBits.
 const PLAIN_COMPRESSIONS: [u64; 5] = [1, 5, 8, 32_773, 32_946];
-
-/// The tag of raw photographs, whose first image may be a mere preview.
-const DNG_VERSION: u16 = 50_706;
 
 /// The first directory tells the sides, the channels, and where all the pixels are.
 fn tiff(mut file: File<'_>, channels: usize) -> bool {

@@ -162,7 +162,36 @@ fn images_that_are_links_are_counted_and_not_lost_in_silence() {
 #[test]
 fn compressed_archives_must_fit_into_memory() {
     let file = file(&gzip(&tar(&[("a.png", &[0; 600]), ("b.png", &[0; 600])])), ".tar.gz");
-    assert!(list_up_to(file.path(), "x".into(), 1200).is_ok());
-    let message = list_up_to(file.path(), "x".into(), 1199).unwrap_err().to_string();
+    let list = |unpacked| list_up_to(file.path(), "x".into(), Limits { unpacked, ..Limits::default() });
+    assert!(list(1200).is_ok());
+    let message = list(1199).unwrap_err().to_string();
     assert!(message.contains("decompress it to a .tar"), "{message}");
+}
+
+/// Bug: a small compressed archive filled the memory with the name of one member.
+#[test]
+fn long_names_in_compressed_archives_do_not_fill_the_memory() {
+    let long = format!("{}.png", "a".repeat(5000));
+    let mut bytes = tar(&[("0.png", &[0; 9000]), (&long[..], b"long"), ("b.txt", &[0; 9000])]);
+    // What lies behind the last member is read and not kept.
+    bytes.extend([0; 20_000]);
+    let file = file(&gzip(&bytes), ".tar.gz");
+    let list = |headers| list_up_to(file.path(), "x".into(), Limits { headers, ..Limits::default() });
+    assert_eq!(list(8 << 10).unwrap().images.len(), 2);
+    let message = list(4 << 10).unwrap_err().to_string();
+    assert!(message.contains("a member take more than 4 KiB"), "{message}");
+}
+
+/// Bug: as every folder above a member is kept, one deep path took the square of its length.
+#[test]
+fn deep_paths_do_not_fill_the_memory() {
+    let deep = format!("{}1.png", "a/".repeat(500));
+    let bytes = tar(&[(&deep[..], b"deep")]);
+    for (bytes, suffix) in [(&bytes, ".tar"), (&gzip(&bytes), ".tgz")] {
+        let file = file(bytes, suffix);
+        let list = |paths| list_up_to(file.path(), "x".into(), Limits { paths, ..Limits::default() });
+        assert_eq!(list(600_000).unwrap().folders.len(), 500);
+        let message = list(400_000).unwrap_err().to_string();
+        assert!(message.contains("the paths of its members take more than"), "{message}");
+    }
 }

@@ -230,6 +230,8 @@ fn colours_of_palette(
         Values::Sixteen(values) => {
             values.iter().step_by(samples).flat_map(|&number| colour(number.into())).collect()
         }
-        Values::Real(_) => Vec::new(),
+        Values::Real(_) => {
+            return Err(DataError::decode(name, "the numbers of its palette are no whole numbers"));
+        }
     })
 }

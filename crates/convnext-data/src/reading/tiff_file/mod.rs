@@ -27,6 +27,9 @@ use crate::reading::facts::Channels;
 use crate::reading::sample_type::SampleType;
 use crate::reading::samples::{Samples, Values};
 
+/// The tag by which a file says that it is a digital negative: a raw photograph, whose first image may be a mere preview.
+pub(crate) const DNG_VERSION: u16 = 50_706;
+
 /// Reads the first image of a file, its turn, and what its values are. With `shown` it is needed in colours or grey:
 /// then palettes and CMYK become red, green and blue, and of these alone what else a pixel has is left
 /// out. Otherwise all values are bands.
@@ -45,10 +48,10 @@ pub(crate) fn read(bytes: &[u8], name: &str, shown: bool) -> Result<(Samples, Tu
         Some(unit) => unit.read(&directory, &shape, name)?,
         None => read_values(&directory, &shape, name)?,
     };
-    let values = without_nodata(values, &directory);
     let (samples, meaning) = match photometric.is_palette(&shape, shown) {
+        // A palette has a colour for the number that means "nothing is known here" too.
         true => of_palette(&values, &shape, &directory, name)?,
-        false => photometric.interpret(values, &shape, &directory, shown),
+        false => photometric.interpret(without_nodata(values, &directory), &shape, &directory, shown),
     };
     Ok((samples, stored_turn(&directory), meaning))
 }
@@ -70,8 +73,6 @@ pub(crate) fn type_of(bytes: &[u8]) -> Option<SampleType> {
 
 /// The first image of a raw photograph is a small preview, if anything.
 fn refuse_previews(directory: &Directory<'_>, name: &str) -> Result<(), DataError> {
-    /// The tag by which a file says that it is a digital negative.
-    const DNG_VERSION: u16 = 50_706;
     const REDUCED: u64 = 1;
     let reduced = directory.number(Tag::NewSubfileType).is_some_and(|kind| kind & REDUCED > 0);
     let digital_negative = directory.entry(Tag::Unknown(DNG_VERSION)).is_some();
@@ -114,5 +115,63 @@ fn without_nodata(values: Values, directory: &Directory<'_>) -> Values {
                 .map(|value| if value as f32 == nodata as f32 { f64::NAN } else { value })
                 .collect(),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use tiff::encoder::TiffEncoder;
+
+    use super::*;
+    use crate::checks::range::Counted;
+
+    /// A row of two 16-bit numbers of a palette; number 7 is the colour (7, 8, 9) and means that nothing is known.
+    fn deep_palette(numbers: [u16; 2]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut encoder = TiffEncoder::new(Cursor::new(&mut bytes)).unwrap();
+        let mut directory = encoder.image_directory().unwrap();
+        let start = directory.write_data(&numbers[..]).unwrap() as u32;
+        for (tag, value) in [
+            (Tag::ImageWidth, 2_u16),
+            (Tag::ImageLength, 1),
+            (Tag::BitsPerSample, 16),
+            (Tag::Compression, 1),
+            (Tag::PhotometricInterpretation, 3),
+            (Tag::SamplesPerPixel, 1),
+            (Tag::RowsPerStrip, 1),
+            (Tag::StripByteCounts, 4),
+        ] {
+            directory.write_tag(tag, value).unwrap();
+        }
+        directory.write_tag(Tag::StripOffsets, start).unwrap();
+        let levels = |colour: u16| (0..=u16::MAX).map(move |number| (number % 200 + colour) << 8);
+        let palette: Vec<u16> = (0..3).flat_map(levels).collect();
+        directory.write_tag(Tag::ColorMap, &palette[..]).unwrap();
+        directory.write_tag(Tag::GdalNodata, "7").unwrap();
+        directory.finish().unwrap();
+        bytes
+    }
+
+    /// Bug: a deep palette of GDAL's with a pixel of which nothing is known became an image without values, and who
+    /// counted these panicked.
+    #[test]
+    fn a_deep_palette_keeps_its_colours_beside_nodata() {
+        let (samples, _, meaning) = read(&deep_palette([7, 1]), "map.tif", true).unwrap();
+        assert_eq!((&samples.values, meaning), (&Values::Eight(vec![7, 8, 9, 1, 2, 3]), Channels::Colour));
+        let mut counted = Counted::default();
+        counted.add(&samples, 1);
+        assert_eq!(counted.limits(), [[1.0, 7.0], [2.0, 8.0], [3.0, 9.0]]);
+    }
+
+    #[test]
+    fn numbers_of_a_palette_that_are_not_whole_are_an_error() {
+        let bytes = deep_palette([7, 1]);
+        let directory = Directory::read(&bytes).unwrap();
+        let shape = Shape::of(&directory, "map.tif").unwrap();
+        let found = of_palette(&Values::Real(vec![f64::NAN, 1.0]), &shape, &directory, "map.tif");
+        let message = found.unwrap_err().to_string();
+        assert!(message.contains("map.tif") && message.contains("no whole numbers"), "{message}");
     }
 }
