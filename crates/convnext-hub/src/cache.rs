@@ -12,9 +12,11 @@
 //! ```
 //!
 //! Two things are different: an unfinished file keeps its name, so that the next download continues it (Python
-//! 2.4 gives each a name of its own and throws it away), and a revision is noted after the file is there.
+//! 2.4 gives each a name of its own and throws it away), and a revision is noted after the file is there. Where there are no
+//! locks, it has a name of its own here too, until its download fails.
 
 use std::fs::{self, File};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -52,9 +54,34 @@ impl<'a> RepositoryCache<'a> {
         self.folder().join("blobs").join(checksum.digits())
     }
 
-    /// Path of the content of a file while it arrives.
-    pub(crate) fn unfinished(&self, checksum: &Checksum) -> PathBuf {
+    /// What an earlier download left of the content of a file.
+    fn left_over(&self, checksum: &Checksum) -> PathBuf {
         self.folder().join("blobs").join(format!("{}.incomplete", checksum.digits()))
+    }
+
+    /// Path of the content of a file while it arrives: under a lock where an earlier download left it. Without one each
+    /// download has a path of its own and moves that there: of two with one path, the slower could write to the file
+    /// after the faster had checked it and made it a blob.
+    pub(crate) fn unfinished(&self, checksum: &Checksum, lock: Option<&File>) -> PathBuf {
+        let left_over = self.left_over(checksum);
+        if lock.is_some() {
+            return left_over;
+        }
+        // Processes may have the same number on two machines.
+        let number = RandomState::new().build_hasher().finish();
+        let own = left_over.with_file_name(format!("{}.{number:016x}.incomplete", checksum.digits()));
+        // One of several gets it, and the others begin anew.
+        let _ = fs::rename(left_over, &own);
+        own
+    }
+
+    /// Leaves what arrived at the path of a download for the next one.
+    pub(crate) fn leave(&self, checksum: &Checksum, unfinished: &Path) {
+        let left_over = self.left_over(checksum);
+        if unfinished != left_over {
+            // Without it the next one only begins anew.
+            let _ = fs::rename(unfinished, left_over);
+        }
     }
 
     fn snapshot(&self, commit: &str, file: &str) -> PathBuf {
@@ -109,8 +136,8 @@ impl<'a> RepositoryCache<'a> {
     }
 
     /// Waits until no other process downloads the same content, and keeps others waiting until the file is
-    /// dropped. `None` on file systems without locks, where each process trusts its own luck: what they write is the
-    /// same, and it is checked.
+    /// dropped. `None` on file systems without locks, where each process downloads for itself: what they write is the same,
+    /// and it is checked.
     pub(crate) fn lock(&self, checksum: &Checksum) -> Result<Option<File>, HubError> {
         let folder = self.cache.join(".locks").join(&self.name);
         fs::create_dir_all(&folder).map_err(HubError::cache(&folder))?;

@@ -1,6 +1,6 @@
 //! From the name of a model to its files in the cache.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use convnext_io::{IoError, PackageConfig};
@@ -189,17 +189,28 @@ impl Snapshot<'_> {
             return Ok((path, false));
         }
         self.cache.prepare()?;
-        let _lock = self.cache.lock(&remote.checksum)?;
+        let lock = self.cache.lock(&remote.checksum)?;
         // Another process may have been faster, or another commit may hold the same content.
-        let blob = self.cache.blob(&remote.checksum);
-        let missing = !blob.is_file();
+        let missing = !self.cache.blob(&remote.checksum).is_file();
         if missing {
-            let place = self.cache.unfinished(&remote.checksum);
-            let download = Download { client: &self.client, model: self.model, file, remote, place: &place };
-            download.run(progress)?;
-            fs::rename(&place, &blob).map_err(HubError::cache(&blob))?;
+            self.download(file, remote, lock.as_ref(), progress)?;
         }
         Ok((self.cache.link(&remote.commit, file, &remote.checksum)?, missing))
+    }
+
+    /// Downloads the content of a file to its place among the blobs, under a lock where there are locks.
+    fn download(
+        &self,
+        file: &str,
+        remote: &Remote,
+        lock: Option<&File>,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(), HubError> {
+        let place = self.cache.unfinished(&remote.checksum, lock);
+        let download = Download { client: &self.client, model: self.model, file, remote, place: &place };
+        download.run(progress).inspect_err(|_| self.cache.leave(&remote.checksum, &place))?;
+        let blob = self.cache.blob(&remote.checksum);
+        fs::rename(&place, &blob).map_err(HubError::cache(&blob))
     }
 
     /// Asks again while the hub answers that it has trouble.
@@ -220,5 +231,36 @@ fn read_config(file: &Path) -> Result<Option<PackageConfig>, HubError> {
         Ok(config) => Ok(Some(config)),
         Err(IoError::Read { path, source }) => Err(HubError::cache(path)(source)),
         Err(_) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_server::{Fault, TestHub, model};
+
+    /// Bug: on file systems without locks, two processes wrote to one unfinished file, and the slower one could empty what
+    /// the faster one had checked and made a blob.
+    #[test]
+    fn without_locks_no_other_process_writes_to_a_blob() {
+        let folder = tempfile::tempdir().unwrap();
+        let hub = TestHub::start().with_file("model.safetensors", b"weights");
+        let mut settings = hub.settings(folder.path());
+        settings.retry.retries = 0;
+        let model = model("me/net");
+        let client = Client::new(&settings);
+        let cache = RepositoryCache::new(&settings.cache, model.repository());
+        let snapshot = Snapshot { model: &model, settings: &settings, client, cache };
+        snapshot.cache.prepare().unwrap();
+        let (file, remote) = snapshot.locate_weights().unwrap().unwrap();
+        let slower = File::create(snapshot.cache.unfinished(&remote.checksum, None)).unwrap();
+        let download = || snapshot.download(file, &remote, None, &mut |_, _| ());
+        hub.spoil_bytes(&[Fault::Cut(3)]);
+        download().unwrap_err();
+        download().unwrap();
+        // What had arrived was not asked for again.
+        assert_eq!(hub.ranges(), ["", "bytes=3-"]);
+        slower.set_len(0).unwrap();
+        assert_eq!(fs::read(snapshot.cache.blob(&remote.checksum)).unwrap(), b"weights");
     }
 }
