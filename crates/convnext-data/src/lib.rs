@@ -46,11 +46,15 @@ pub use datasets::open::{
     is_collection, open_for_evaluation, open_image, open_images, open_labelled, open_part, open_parts,
     open_unlabelled,
 };
-pub use datasets::pack::{PackSummary, pack};
+pub use datasets::pack::{PackSummary, pack, pack_parts};
 pub use datasets::parts::Split;
 pub use datasets::read_only::{open_labelled_read_only, open_unlabelled_read_only};
+pub use datasets::relative::is_hidden;
+pub use datasets::shards::index_file::INDEX_FILE as SHARDS_INDEX_FILE;
 pub use datasets::split::HELD_OUT;
 pub use datasets::split_folders::{SplitOptions, SplitSummary, split_into_folders};
+pub use datasets::training_place::{TrainingPlace, training_place};
+pub use datasets::undivided::open_undivided;
 pub use detection::convert::{AnnotationFormat, ConvertSummary, convert_annotations};
 pub use detection::data::{DetectionData, DetectionLayout, DetectionPart};
 pub use detection::error::AnnotationError;

@@ -158,7 +158,8 @@ fn labels_that_are_none_are_refused() {
     write(folder.path(), "labels/train/b.txt", "1 0.5 0.5 0.1 0.1\n1 12 40 5 5\n");
     let message = refused(&folder);
     assert!(message.contains("b.txt: line 2: 12 is no fraction"), "{message}");
-    let survey = survey_detection(folder.path(), &DetectionLayout::default(), Seed(1), |_, _| ()).unwrap();
+    let survey =
+        survey_detection(folder.path(), &DetectionLayout::default(), Seed(1), None, |_, _| ()).unwrap();
     assert_eq!((survey.unusable.len(), survey.parts[0].images, survey.refusal), (1, 1, None));
     // The image of the damaged file is not said to be in no annotations.
     assert_eq!(survey.images_alone.len(), 1);

@@ -8,7 +8,7 @@ use std::{
 };
 
 use convnext_core::Seed;
-use convnext_data::{Dataset, Image, PackSummary, open_for_evaluation, open_unlabelled, pack};
+use convnext_data::{Dataset, Image, PackSummary, open_for_evaluation, open_unlabelled, pack, pack_parts};
 use tempfile::TempDir;
 
 /// Images of three classes with names of many kinds.
@@ -94,7 +94,8 @@ fn without_labels_there_are_no_classes() {
 fn nothing_is_overwritten_or_left_half_done() {
     let (folder, data) = images();
     let dataset = open_for_evaluation(&data, None).unwrap();
-    for existing in ["other.tar", "classes.txt"] {
+    // Bug: images beside shards were taken, and what was packed could not be opened.
+    for existing in ["other.tar", "classes.txt", "mine.png"] {
         let out = folder.path().join(existing).with_extension("folder");
         fs::create_dir(&out).unwrap();
         fs::write(out.join(existing), "mine").unwrap();
@@ -111,6 +112,34 @@ fn nothing_is_overwritten_or_left_half_done() {
     let message = pack(&dataset, &out, 1, |_| ()).unwrap_err().to_string();
     assert!(message.contains("9.a.png"), "{message}");
     assert_eq!(files(&out), Vec::<String>::new());
+}
+
+/// Bug: the first part was there before the second was begun, as if it were all.
+#[test]
+fn parts_appear_together() {
+    let (folder, data) = images();
+    let dataset = open_for_evaluation(&data, None).unwrap();
+    let parts = [("train", dataset.clone()), ("val", dataset.subset(&[0, 6]))];
+    let [out, failed] = ["out", "failed"].map(|name| folder.path().join(name));
+    let mut calls = Vec::new();
+    let progress = |done: usize| {
+        assert!(files(&out).iter().all(|name| name.starts_with('.')));
+        calls.push(done);
+    };
+    let summaries = pack_parts(&parts, &out, 1000, progress).unwrap();
+    assert_eq!(calls, (1..=9).collect::<Vec<_>>());
+    assert_eq!(files(&out), ["train", "val"]);
+    for ((name, images), summary) in parts.iter().zip(summaries) {
+        assert_eq!(contents(&open_for_evaluation(&out.join(name), None).unwrap()), contents(images));
+        assert_eq!(summary.images, images.len());
+    }
+    let lose = |done: usize| {
+        if done == 7 {
+            fs::remove_dir_all(&data).unwrap();
+        }
+    };
+    pack_parts(&parts, &failed, 1000, lose).unwrap_err();
+    assert_eq!(files(&failed), Vec::<String>::new());
 }
 
 #[test]

@@ -242,7 +242,7 @@ fn a_survey_finds_what_is_wrong_and_goes_on() {
     write(folder.path(), "images/val/alone.png", &grey(&[1]));
     let survey = |layout: &SegmentationLayout| {
         let mut done = 0;
-        let found = survey_masks(folder.path(), layout, Seed(1), |_, all| {
+        let found = survey_masks(folder.path(), layout, Seed(1), None, |_, all| {
             done += 1;
             assert_eq!(all, 3);
         });

@@ -213,7 +213,7 @@ pub fn open_parts(
 }
 
 /// Lists labelled data.
-fn list(path: &Path, labels: Option<&Path>) -> Result<Arc<Listing>, DataError> {
+pub(crate) fn list(path: &Path, labels: Option<&Path>) -> Result<Arc<Listing>, DataError> {
     with_labels(list_images(path)?, labels)
 }
 

@@ -10,7 +10,7 @@ use tar::{Builder, Header};
 
 use crate::datasets::dataset::Dataset;
 use crate::datasets::extensions::{extension_of, has_image_extension};
-use crate::datasets::partial_file::PartialFile;
+use crate::datasets::partial_folder::PartialFolder;
 use crate::datasets::shards::classes::CLASSES_FILE;
 use crate::datasets::tar_extent::BLOCK;
 use crate::error::DataError;
@@ -37,54 +37,96 @@ pub struct PackSummary {
 /// An epoch shuffles the images of shards among neighbours only, so images that are sorted by class should be
 /// packed in another order: see [`Dataset::shuffled`].
 ///
-/// `progress` is called with the number of images done after each one. The shards get their names, one by one, when
-/// all are written; before that, and after an error until then, there are none. Where one cannot get its name, those
+/// `progress` is called with the number of images done after each one. The shards get their places, one by one, when
+/// all are written; before that, and after an error until then, there are none. Where one cannot get its place, those
 /// before it keep theirs, and a next call refuses the folder until they are removed. A process that is killed leaves
-/// hidden files, which end in `.partial`.
+/// a hidden folder in `out`, which ends in `.partial`.
 ///
 /// # Errors
-/// [`DataError::Layout`] when `out` holds a `.tar` or a `classes.txt`, or when the name of a class has
-/// a line break or is empty; [`DataError::OutOfRange`] when `shard_bytes` is 0; those of [`Dataset::read`];
-/// [`DataError::Io`] with the file that cannot be written.
+/// [`DataError::Layout`] when `out` holds files, or when the name of a class has a line break or is empty;
+/// [`DataError::OutOfRange`] when `shard_bytes` is 0; those of [`Dataset::read`]; [`DataError::Io`] with the file that
+/// cannot be written.
 pub fn pack(
     dataset: &Dataset,
     out: &Path,
     shard_bytes: u64,
+    progress: impl FnMut(usize),
+) -> Result<PackSummary, DataError> {
+    check_shard_bytes(shard_bytes)?;
+    check_class_names(dataset)?;
+    let partial = PartialFolder::create(out)?;
+    let summary = write_shards(dataset, partial.path(), shard_bytes, progress)?;
+    partial.publish(None)?;
+    Ok(summary)
+}
+
+/// Writes the parts of a data set as [`pack`] does, each to the folder of its name in `out`, and returns their summaries.
+/// All appear together, the first one last, which should be the one for training: without it, the others do not look
+/// whole.
+///
+/// `progress` is called with the number of images of all parts that are done.
+///
+/// # Errors
+/// Those of [`pack`].
+pub fn pack_parts(
+    parts: &[(&str, Dataset)],
+    out: &Path,
+    shard_bytes: u64,
+    mut progress: impl FnMut(usize),
+) -> Result<Vec<PackSummary>, DataError> {
+    check_shard_bytes(shard_bytes)?;
+    parts.iter().try_for_each(|(_, dataset)| check_class_names(dataset))?;
+    let partial = PartialFolder::create(out)?;
+    let (mut summaries, mut before) = (Vec::with_capacity(parts.len()), 0);
+    for (name, dataset) in parts {
+        let folder = partial.path().join(name);
+        fs::create_dir(&folder).map_err(|source| failed("create", &folder, source))?;
+        let summary = write_shards(dataset, &folder, shard_bytes, |done| progress(before + done))?;
+        before += summary.images;
+        summaries.push(summary);
+    }
+    partial.publish(parts.first().map(|(name, _)| *name))?;
+    Ok(summaries)
+}
+
+/// Writes shards and the names of the classes to a folder.
+fn write_shards(
+    dataset: &Dataset,
+    folder: &Path,
+    shard_bytes: u64,
     mut progress: impl FnMut(usize),
 ) -> Result<PackSummary, DataError> {
-    DataError::check(shard_bytes > 0, "size of a shard in bytes", shard_bytes, "at least 1")?;
-    check_class_names(dataset)?;
-    fs::create_dir_all(out).map_err(|source| failed("create", out, source))?;
-    check_free(out)?;
-
-    let (mut finished, mut current) = (Vec::new(), None::<Shard>);
+    let mut current = None::<Shard>;
     let mut summary = PackSummary { shards: 0, images: 0, bytes: 0 };
     for index in 0..dataset.len() {
         let sample = Sample::read(dataset, index)?;
         if let Some(full) = current.take_if(|shard| shard.bytes() + sample.size() > shard_bytes) {
-            summary.bytes += full.bytes();
-            finished.push(full.finish()?);
+            summary.add(full)?;
         }
         let shard = match &mut current {
             Some(shard) => shard,
-            None => current.insert(Shard::create(out, finished.len())?),
+            None => current.insert(Shard::create(folder, summary.shards)?),
         };
         shard.append(&sample)?;
         summary.images += 1;
         progress(summary.images);
     }
     if let Some(last) = current {
-        summary.bytes += last.bytes();
-        finished.push(last.finish()?);
+        summary.add(last)?;
     }
-    summary.shards = finished.len();
     if !dataset.classes().is_empty() {
-        write_classes(dataset, out)?;
-    }
-    for (shard, path) in finished {
-        shard.publish().map_err(|source| failed("rename", &path, source))?;
+        write_classes(dataset, folder)?;
     }
     Ok(summary)
+}
+
+impl PackSummary {
+    /// Finishes a shard and counts it.
+    fn add(&mut self, shard: Shard) -> Result<(), DataError> {
+        self.shards += 1;
+        self.bytes += shard.bytes();
+        shard.finish()
+    }
 }
 
 /// The members of one image.
@@ -120,7 +162,6 @@ fn extension(name: &str, image: &[u8]) -> String {
 
 /// A shard that is being written.
 struct Shard {
-    partial: PartialFile,
     path: PathBuf,
     builder: Builder<BufWriter<File>>,
     /// Bytes of all members.
@@ -131,10 +172,10 @@ impl Shard {
     /// Blocks of zeros at the end.
     const END: u64 = 2 * BLOCK;
 
-    fn create(out: &Path, number: usize) -> Result<Self, DataError> {
-        let path = out.join(format!("shard-{number:06}.tar"));
-        let (partial, file) = PartialFile::create(&path).map_err(|source| failed("create", &path, source))?;
-        Ok(Self { partial, path, builder: Builder::new(BufWriter::new(file)), members: 0 })
+    fn create(folder: &Path, number: usize) -> Result<Self, DataError> {
+        let path = folder.join(format!("shard-{number:06}.tar"));
+        let file = File::create(&path).map_err(|source| failed("create", &path, source))?;
+        Ok(Self { path, builder: Builder::new(BufWriter::new(file)), members: 0 })
     }
 
     /// Size of the file when it ends here.
@@ -158,26 +199,28 @@ impl Shard {
             .map_err(|source| failed("write", &self.path, source))
     }
 
-    /// Brings the shard to the disk. It has no name yet.
-    fn finish(self) -> Result<(PartialFile, PathBuf), DataError> {
-        let Self { partial, path, builder, .. } = self;
+    /// Brings the shard to the disk.
+    fn finish(self) -> Result<(), DataError> {
+        let Self { path, builder, .. } = self;
         let finish =
             || builder.into_inner()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all();
-        finish().map_err(|source| failed("write", &path, source))?;
-        Ok((partial, path))
+        finish().map_err(|source| failed("write", &path, source))
     }
 }
 
-fn write_classes(dataset: &Dataset, out: &Path) -> Result<(), DataError> {
-    let path = out.join(CLASSES_FILE);
+fn write_classes(dataset: &Dataset, folder: &Path) -> Result<(), DataError> {
+    let path = folder.join(CLASSES_FILE);
+    let text: String = dataset.classes().0.iter().map(|name| format!("{name}\n")).collect();
     let write = || {
-        let (partial, mut file) = PartialFile::create(&path)?;
-        let text: String = dataset.classes().0.iter().map(|name| format!("{name}\n")).collect();
+        let mut file = File::create(&path)?;
         file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        partial.publish()
+        file.sync_all()
     };
     write().map_err(|source| failed("write", &path, source))
+}
+
+fn check_shard_bytes(shard_bytes: u64) -> Result<(), DataError> {
+    DataError::check(shard_bytes > 0, "size of a shard in bytes", shard_bytes, "at least 1")
 }
 
 /// Names must be lines of their own.
@@ -190,22 +233,6 @@ fn check_class_names(dataset: &Dataset) -> Result<(), DataError> {
             advice: "give the class a name without line breaks".into(),
         }),
     }
-}
-
-/// Nothing that is there may be mixed with the new shards or be overwritten.
-fn check_free(out: &Path) -> Result<(), DataError> {
-    for entry in fs::read_dir(out).map_err(|source| failed("read", out, source))? {
-        let path = entry.map_err(|source| failed("read", out, source))?.path();
-        let is_shard = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tar"));
-        if is_shard || path.ends_with(CLASSES_FILE) {
-            return Err(DataError::Layout {
-                path: out.display().to_string(),
-                found: format!("it holds {} already", path.display()),
-                advice: "give a new folder".into(),
-            });
-        }
-    }
-    Ok(())
 }
 
 fn failed(action: &'static str, path: &Path, source: io::Error) -> DataError {

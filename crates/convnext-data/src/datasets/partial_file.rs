@@ -7,6 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// End of the names of what is written and has no place yet.
+pub(crate) const PARTIAL: &str = ".partial";
+
 /// A file that is written under a hidden name beside its place. Dropped before it is published, it is
 /// removed.
 #[derive(Debug)]
@@ -21,7 +24,7 @@ impl PartialFile {
     pub(crate) fn create(path: &Path) -> io::Result<(Self, File)> {
         let mut name = OsString::from(".");
         name.push(path.file_name().unwrap_or_default());
-        name.push(format!(".{}.partial", std::process::id()));
+        name.push(format!(".{}{PARTIAL}", std::process::id()));
         let partial = path.with_file_name(name);
         let file = File::create(&partial)?;
         Ok((Self { partial, path: path.to_owned() }, file))

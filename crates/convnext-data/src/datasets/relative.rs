@@ -19,8 +19,9 @@ pub(crate) fn member_path(path: &Path) -> Option<String> {
     (!parts.iter().any(|part| is_hidden(part))).then(|| parts.join("/"))
 }
 
-/// Hidden files, and the folder of resource forks that archives from macOS carry.
-pub(crate) fn is_hidden(name: &str) -> bool {
+/// `true` for the names of hidden files, and of the folder of resource forks that archives from macOS carry: no images are looked
+/// for there.
+pub fn is_hidden(name: &str) -> bool {
     name.starts_with('.') || name == "__MACOSX"
 }
 

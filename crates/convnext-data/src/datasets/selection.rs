@@ -31,7 +31,7 @@ pub(crate) struct Available {
     pub(crate) test_validates: bool,
 }
 
-/// Why there is no part for a purpose, and what to do.
+/// Why the parts do not serve a purpose, and what to do.
 #[derive(Debug)]
 pub(crate) struct Missing {
     found: String,
@@ -54,6 +54,19 @@ impl Available {
     fn listed(&self) -> String {
         let names: Vec<&str> = self.names.iter().flatten().map(String::as_str).collect();
         names.join(", ")
+    }
+
+    /// Refuses data that has parts, where it is to be divided into some.
+    pub(crate) fn check_undivided(&self) -> Result<(), Missing> {
+        if self.names.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        Err(Missing {
+            found: format!("it has parts already, {}", self.listed()),
+            advice:
+                "give one of them alone, its folder or a label file of its own, or train on the data as it is"
+                    .into(),
+        })
     }
 
     /// Parts for training and, unless a part of that is held out, validation.

@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::datasets::class_files::{FreeNames, folder_name};
 use crate::datasets::dataset::Dataset;
+use crate::datasets::partial_folder::PartialFolder;
 use crate::datasets::partition::{Grouped, Shares, partition};
 use crate::datasets::parts::Split;
 use crate::error::DataError;
@@ -17,9 +18,9 @@ use crate::error::DataError;
 /// Options of [`split_into_folders`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SplitOptions {
-    /// Share of each class for validation, in [0, 1).
+    /// Share of each class for validation, in [0, 1); 0 makes no such part.
     pub validation: f64,
-    /// Share of each class for a test, in [0, 1); 0 makes no such part.
+    /// Share of each class for a test, likewise.
     pub test: f64,
     /// Seed of the choice.
     pub seed: Seed,
@@ -41,16 +42,17 @@ pub struct SplitSummary {
 /// Folders of [`Split::ALL`].
 const FOLDERS: [&str; 3] = ["train", "val", "test"];
 
-/// Writes the images of a labelled data set to `out/train/CLASS`, `out/val/CLASS` and, if it is asked for,
+/// Writes the images of a labelled data set to `out/train/CLASS` and, as far as they are asked for, `out/val/CLASS` and
 /// `out/test/CLASS`, every byte as it is. Each class gives its share to each part, rounded, at least one image; identical
 /// files stay in one part. The same data and seed give the same division.
 ///
-/// `progress` is called with the number of images done after each one.
+/// `progress` is called with the number of images done after each one. The parts appear when all are written, and after an
+/// error there are none. A process that is killed leaves a hidden folder in `out`, which ends in `.partial`.
 ///
 /// # Errors
-/// [`DataError::OutOfRange`] for shares that leave nothing to train on, [`DataError::Layout`] when `out` holds files or the
-/// name of a class cannot be that of a folder, [`DataError::Link`] or [`DataError::Io`] with the file that cannot be linked,
-/// read or written.
+/// [`DataError::OutOfRange`] for shares that leave nothing to train or to measure on, [`DataError::Layout`] when `out` holds
+/// files or the name of a class cannot be that of a folder, [`DataError::Link`] or [`DataError::Io`] with the file that
+/// cannot be linked, read or written.
 pub fn split_into_folders(
     images: &Dataset,
     out: &Path,
@@ -59,24 +61,22 @@ pub fn split_into_folders(
 ) -> Result<SplitSummary, DataError> {
     let SplitOptions { validation, test, seed, link } = *options;
     let is_share = |share: f64| (0.0..1.0).contains(&share);
-    let fits = is_share(validation) && is_share(test) && validation + test < 1.0;
-    DataError::check(
-        fits,
-        "share of validation and test",
-        validation + test,
-        "at least 0 and below 1 together",
-    )?;
+    let both = validation + test;
+    let fits = is_share(validation) && is_share(test) && both > 0.0 && both < 1.0;
+    DataError::check(fits, "share of validation and test", both, "above 0 and below 1 together")?;
     check_folders(images)?;
-    check_empty(out)?;
+    let partial = PartialFolder::create(out)?;
     let grouped = group(images)?;
     let parts = partition(&grouped, &images.classes().0, Shares { validation, test }, seed);
     let mut names = FreeNames::default();
     for (index, (&split, &label)) in parts.iter().zip(&grouped.labels).enumerate() {
-        let folder = out.join(FOLDERS[split as usize]).join(folder_name(&images.classes().name(label)));
+        let part = partial.path().join(FOLDERS[split as usize]);
+        let folder = part.join(folder_name(&images.classes().name(label)));
         fs::create_dir_all(&folder).map_err(|source| failed("create", &folder, source))?;
         place(images, index, &names.path(&folder, &images.file_name(index)), link)?;
         progress(index + 1);
     }
+    partial.publish(Some(FOLDERS[Split::Train as usize]))?;
     Ok(summary(images, &grouped, &parts, options))
 }
 
@@ -137,20 +137,65 @@ fn check_folders(images: &Dataset) -> Result<(), DataError> {
     Ok(())
 }
 
-/// Refuses a folder that holds something.
-pub(crate) fn check_empty(out: &Path) -> Result<(), DataError> {
-    match fs::read_dir(out).map(|mut entries| entries.next().is_some()) {
-        Ok(true) => Err(DataError::Layout {
-            path: out.display().to_string(),
-            found: "it holds files already".into(),
-            advice: "give a new folder for the parts".into(),
-        }),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("read", out, error)),
-        _ => Ok(()),
-    }
-}
-
 /// The error of the operating system about a path.
 pub(crate) fn failed(action: &'static str, path: &Path, source: io::Error) -> DataError {
     DataError::io(action, path.display().to_string(), source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::datasets::open::open_for_evaluation;
+    use crate::pixels::image::Image;
+
+    const HALVES: SplitOptions = SplitOptions { validation: 0.5, test: 0.0, seed: Seed(0), link: false };
+
+    /// Eight images of two classes.
+    fn draw(photos: &Path) -> Dataset {
+        for (class, first) in [("cat", 0), ("dog", 4)] {
+            fs::create_dir_all(photos.join(class)).unwrap();
+            for shade in first..first + 4 {
+                let image = Image::new(2, 2, 1, vec![shade; 4]).unwrap();
+                image.save_png(&photos.join(class).join(format!("{shade}.png"))).unwrap();
+            }
+        }
+        open_for_evaluation(photos, None).unwrap()
+    }
+
+    fn seen(out: &Path) -> usize {
+        let is_seen = |name: &str| !name.starts_with('.');
+        fs::read_dir(out)
+            .unwrap()
+            .filter(|entry| is_seen(&entry.as_ref().unwrap().file_name().to_string_lossy()))
+            .count()
+    }
+
+    /// Bug: a call that was stopped half way left parts that looked whole.
+    #[test]
+    fn parts_appear_when_all_are_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let [photos, out, failed] = ["photos", "out", "failed"].map(|name| folder.path().join(name));
+        let images = draw(&photos);
+        let summary = split_into_folders(&images, &out, &HALVES, |_| assert_eq!(seen(&out), 0)).unwrap();
+        assert_eq!((summary.images, seen(&out)), ([4, 4, 0], 2));
+        assert_eq!(fs::read_dir(&out).unwrap().count(), 2);
+
+        let lose = |_: usize| drop(fs::remove_dir_all(&photos));
+        let message = split_into_folders(&images, &failed, &HALVES, lose).unwrap_err().to_string();
+        assert!(message.contains("photos"), "{message}");
+        assert_eq!(fs::read_dir(&failed).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn either_part_to_measure_on_may_be_left_out_but_not_both() {
+        let folder = tempfile::tempdir().unwrap();
+        let images = draw(&folder.path().join("photos"));
+        let out = folder.path().join("out");
+        let none = SplitOptions { validation: 0.0, ..HALVES };
+        let message = split_into_folders(&images, &out, &none, |_| ()).unwrap_err().to_string();
+        assert!(message.contains("is 0, but must be above 0"), "{message}");
+        let tested = SplitOptions { test: 0.5, ..none };
+        assert_eq!(split_into_folders(&images, &out, &tested, |_| ()).unwrap().images, [4, 0, 4]);
+        assert!(out.join("test/dog").is_dir() && !out.join("val").exists());
+    }
 }

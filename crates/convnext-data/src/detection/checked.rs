@@ -36,20 +36,21 @@ pub(crate) struct Checked {
 }
 
 impl Checked {
-    /// Reads the size of every image and mends its annotations. `progress` is called with the number of images done, and
-    /// that of all.
+    /// Reads the size of every image, on so many threads or on all cores, and mends its annotations. `progress` is called
+    /// with the number of images done, and that of all.
     ///
     /// # Errors
     /// [`AnnotationError::File`] for boxes that are not meant as they stand.
     pub(crate) fn of(
         found: Found,
         layout: &DetectionLayout,
+        threads: Option<usize>,
         mut progress: impl FnMut(usize, usize),
     ) -> Result<Self, DataError> {
         let Found { root, listing, files, images_alone, gathered } = found;
         let total = gathered.images.len() + gathered.unusable.len();
         let mut unusable = gathered.unusable.clone();
-        let sizes = sizes(&files, &gathered.images, &mut progress, &mut unusable);
+        let sizes = sizes(&files, &gathered.images, threads, &mut progress, &mut unusable);
         let orientation = orientation(&gathered.images, &sizes);
         check_boxes(&gathered, &sizes, orientation)?;
         let Gathered { images, classes, unnamed, sources, mut quirks, mut decisions, .. } = gathered;
@@ -83,11 +84,12 @@ impl Checked {
 fn sizes(
     files: &Dataset,
     images: &[AnnotatedFile],
+    threads: Option<usize>,
     progress: &mut impl FnMut(usize, usize),
     unusable: &mut Vec<CorruptFile>,
 ) -> Vec<Option<FileSizes>> {
     let look = |at: usize| file_sizes(files, images[at].file);
-    let results = in_parallel(images.len(), look, |done| progress(done, images.len()));
+    let results = in_parallel(images.len(), threads, look, |done| progress(done, images.len()));
     let mut read = |(result, image): (Result<FileSizes, DataError>, &AnnotatedFile)| {
         let unread = |error: DataError| {
             unusable.push(CorruptFile { name: files.name(image.file), why: error.reason() });

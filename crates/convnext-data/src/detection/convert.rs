@@ -6,8 +6,9 @@ use std::path::Path;
 use convnext_core::counted;
 
 use crate::datasets::class_files::FreeNames;
+use crate::datasets::partial_folder::PartialFolder;
 use crate::datasets::parts::Split;
-use crate::datasets::split_folders::{check_empty, failed, place};
+use crate::datasets::split_folders::{failed, place};
 use crate::detection::data::DetectionData;
 use crate::detection::error::AnnotationError;
 use crate::detection::set::DetectionSet;
@@ -39,7 +40,8 @@ pub struct ConvertSummary {
 /// COCO's file has polygons as polygons and run lengths as run lengths. YOLO's rows have the outline of a mask in one ring,
 /// whose areas and holes are joined by lines without width; crowds are left out.
 ///
-/// `progress` is called with the number of images done after each one.
+/// `progress` is called with the number of images done after each one. What is written appears when all is, and after an
+/// error there is nothing. A process that is killed leaves a hidden folder in `out`, which ends in `.partial`.
 ///
 /// # Errors
 /// [`DataError::Layout`] when `out` holds files, [`AnnotationError::File`] for YOLO where annotations are of images without
@@ -59,7 +61,8 @@ pub fn convert_annotations(
         let advice = "turn the pixels of these images, or write COCO's JSON".to_owned();
         return Err(AnnotationError::File { path, found, advice }.into());
     }
-    check_empty(out)?;
+    let partial = PartialFolder::create(out)?;
+    let out = partial.path();
     let mut summary = ConvertSummary::default();
     let mut done = 0;
     let parts = parts(data);
@@ -86,6 +89,11 @@ pub fn convert_annotations(
             summary.lost.push(said.to_owned());
         }
     }
+    // Without the images to train on, annotations are refused.
+    partial.publish(Some(match format {
+        AnnotationFormat::Coco => "train",
+        AnnotationFormat::Yolo => "images",
+    }))?;
     Ok(summary)
 }
 

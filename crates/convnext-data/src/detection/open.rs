@@ -82,7 +82,7 @@ pub(crate) fn data_of(
 
 /// Data all of whose annotations can be used.
 fn opened(path: &Path, layout: &DetectionLayout) -> Result<Opened, DataError> {
-    let checked = Checked::of(Found::of(path, layout)?, layout, |_, _| ())?;
+    let checked = Checked::of(Found::of(path, layout)?, layout, None, |_, _| ())?;
     if !checked.unusable.is_empty() {
         let Checked { root, total, unusable: files, .. } = checked;
         return Err(AnnotationError::Unusable { path: root, count: files.len(), total, files }.into());

@@ -67,7 +67,7 @@ pub struct SurveyedObjects {
 }
 
 /// Reads all annotations of a data set, divided as [`crate::open_detection`] does it. Annotations that cannot be used are
-/// findings and no errors.
+/// findings and no errors. `threads` of at least 1 read the sizes of images, or all cores.
 ///
 /// `progress` is called with the number of images done after each one, and that of all.
 ///
@@ -77,6 +77,7 @@ pub fn survey_detection(
     path: &Path,
     layout: &DetectionLayout,
     seed: Seed,
+    threads: Option<usize>,
     progress: impl FnMut(usize, usize),
 ) -> Result<DetectionSurvey, DataError> {
     let refused = |error: DataError| match error {
@@ -85,7 +86,8 @@ pub fn survey_detection(
         }
         error => Err(error),
     };
-    let checked = match Found::of(path, layout).and_then(|found| Checked::of(found, layout, progress)) {
+    let found = Found::of(path, layout);
+    let checked = match found.and_then(|found| Checked::of(found, layout, threads, progress)) {
         Ok(checked) => checked,
         Err(error) => return refused(error),
     };

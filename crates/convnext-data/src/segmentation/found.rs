@@ -152,8 +152,13 @@ impl Found {
         Ok(is_turned && stored.size == expected)
     }
 
-    /// Counts the values of every mask, and compares its size with that of its image. Results are in the order of masks.
-    pub(crate) fn count(&self, progress: impl FnMut(usize)) -> Vec<Result<MaskCounts, DataError>> {
+    /// Counts the values of every mask, and compares its size with that of its image, on so many threads or on all cores.
+    /// Results are in the order of masks.
+    pub(crate) fn count(
+        &self,
+        threads: Option<usize>,
+        progress: impl FnMut(usize),
+    ) -> Vec<Result<MaskCounts, DataError>> {
         let by_colour = self.wishes.by_colour();
         let look = |at: usize| {
             let drawn = self.masks.drawn_size(at);
@@ -163,7 +168,7 @@ impl Found {
             let turned_alone = is_turned && mask.turn == Turn::NoTransforms;
             Ok(MaskCounts { turned_alone, ..MaskCounts::of(&mask, by_colour) })
         };
-        in_parallel(self.masks.len(), look, progress)
+        in_parallel(self.masks.len(), threads, look, progress)
     }
 }
 

@@ -185,7 +185,7 @@ fn turned_alone(counts: &[MaskCounts]) -> Option<String> {
 
 /// The counts of all masks, or the error that names those that cannot be used.
 fn readable(found: &Found) -> Result<Vec<MaskCounts>, DataError> {
-    let results = found.count(|_| ());
+    let results = found.count(None, |_| ());
     let total = results.len();
     let (mut counts, mut files) = (Vec::with_capacity(total), Vec::new());
     for (at, result) in results.into_iter().enumerate() {

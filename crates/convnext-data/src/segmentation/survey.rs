@@ -87,7 +87,7 @@ pub struct SurveyedValue {
 }
 
 /// Reads every mask of a data set, divided as [`crate::open_segmentation`] does it. Masks that cannot be used, and values
-/// that do not tell classes, are findings and no errors.
+/// that do not tell classes, are findings and no errors. `threads` of at least 1 read them, or all cores.
 ///
 /// `progress` is called with the number of masks done after each one, and that of all.
 ///
@@ -97,11 +97,12 @@ pub fn survey_masks(
     path: &Path,
     layout: &SegmentationLayout,
     seed: Seed,
+    threads: Option<usize>,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<SegmentationSurvey, DataError> {
     let mut found = Found::of(path, layout)?;
     let pairs = found.masks.len();
-    let results = found.count(|done| progress(done, pairs));
+    let results = found.count(threads, |done| progress(done, pairs));
     let unusable = unusable(&found, &results);
     found.retain(&results.iter().map(Result::is_ok).collect::<Vec<_>>());
     let counts: Vec<MaskCounts> = results.into_iter().flatten().collect();

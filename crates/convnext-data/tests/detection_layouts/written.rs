@@ -46,6 +46,26 @@ fn layouts_are_converted_there_and_back() {
     assert!(message.contains("it holds files already"), "{message}");
 }
 
+/// Bug: a call that was stopped half way left a folder that looked whole.
+#[test]
+fn a_layout_appears_when_all_is_written() {
+    let out = tempfile::tempdir().unwrap();
+    let is_seen = |entry: &fs::DirEntry| !entry.file_name().to_string_lossy().starts_with('.');
+    let seen =
+        |out: &Path| fs::read_dir(out).unwrap().filter(|entry| is_seen(entry.as_ref().unwrap())).count();
+    for (name, format) in [("coco", AnnotationFormat::Coco), ("yolo", AnnotationFormat::Yolo)] {
+        let folder = yolo();
+        let data = open(&folder);
+        let [whole, failed] = ["whole", "failed"].map(|end| out.path().join(format!("{name}-{end}")));
+        convert_annotations(&data, &whole, format, false, |_| assert_eq!(seen(&whole), 0)).unwrap();
+        assert_eq!(seen(&whole), 3, "{name}");
+        let lose = |_: usize| drop(fs::remove_file(folder.path().join("images/val/c.png")));
+        let message = convert_annotations(&data, &failed, format, false, lose).unwrap_err().to_string();
+        assert!(message.contains("c.png"), "{message}");
+        assert_eq!(fs::read_dir(&failed).unwrap().count(), 0, "{name}");
+    }
+}
+
 /// Bug: it was written as one for validation, of which there was none.
 #[test]
 fn a_part_for_a_test_stays_one() {
@@ -86,7 +106,8 @@ fn huge_images_become_tiles_with_their_objects() {
 
 #[test]
 fn a_survey_counts_objects_by_class_and_size() {
-    let survey = survey_detection(yolo().path(), &DetectionLayout::default(), Seed(1), |_, _| ()).unwrap();
+    let survey =
+        survey_detection(yolo().path(), &DetectionLayout::default(), Seed(1), None, |_, _| ()).unwrap();
     let train = &survey.parts[0];
     assert_eq!((train.images, train.empty_images, train.masks), (2, 1, 1));
     assert_eq!(
@@ -100,6 +121,7 @@ fn a_survey_counts_objects_by_class_and_size() {
     assert_eq!((survey.images, survey.images_alone.len()), (3, 1));
     let folder = yolo();
     write(folder.path(), "labels/train/b.txt", "7 0.5 0.5 0.1 0.1\n");
-    let survey = survey_detection(folder.path(), &DetectionLayout::default(), Seed(1), |_, _| ()).unwrap();
+    let survey =
+        survey_detection(folder.path(), &DetectionLayout::default(), Seed(1), None, |_, _| ()).unwrap();
     assert!(survey.refusal.unwrap().contains("class 7") && survey.data.is_none());
 }

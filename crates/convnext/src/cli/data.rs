@@ -129,7 +129,7 @@ struct Taken {
     part: &'static str,
     source: String,
     /// Remark on the source, or empty.
-    note: &'static str,
+    note: String,
 }
 
 /// JSON output of `convnext data check`.
@@ -143,8 +143,10 @@ struct Checked<'a> {
 /// The parts as `finetune` takes them by default, and one for a last test.
 fn checked_parts(arguments: &CheckArguments) -> anyhow::Result<Vec<CheckedPart>> {
     let CheckArguments { data, labels, .. } = arguments;
-    let part =
-        |name, images, source, note| CheckedPart { name, images, taken: Taken { part: name, source, note } };
+    let part = |name, images, source, note: &str| {
+        let note = note.to_owned();
+        CheckedPart { name, images, taken: Taken { part: name, source, note } }
+    };
     if arguments.unlabelled {
         return Ok(vec![part("all", open_unlabelled(data)?, data.display().to_string(), "")]);
     }
@@ -156,8 +158,10 @@ fn checked_parts(arguments: &CheckArguments) -> anyhow::Result<Vec<CheckedPart>>
     }
     let (LabelledData { train, validation, validation_split, train_source, validation_source, .. }, test) =
         opened?;
+    let held_out =
+        format!("{:.0} % of each class, because there is no part for validation", 100.0 * HELD_OUT);
     let (name, note) = match validation_split {
-        None => ("held out", "a fifth of each class, because there is no part for validation"),
+        None => ("held out", &*held_out),
         Some(Split::Test) => ("validation", "the part for a test, because there is none for validation"),
         Some(_) => ("validation", ""),
     };

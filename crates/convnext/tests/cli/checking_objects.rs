@@ -88,5 +88,16 @@ fn annotations_are_converted_there_and_back() {
     let outline = "1 0.375 0.25 0.625 0.25 0.625 0.75 0.375 0.75";
     assert_eq!(rows, format!("0 0.1 0.1 0.6 0.1 0.6 0.6 0.1 0.6\n{outline}\n"));
     assert!(bench.read_text("yolo/data.yaml").contains("  1: \"dog\""));
-    bench.refuse(1, &[("data convert zoo coco --to coco", &["it holds files already"])]);
+    bench.refuse(
+        1,
+        &[
+            ("data convert zoo coco --to coco", &["it holds files already"]),
+            // Bug: the share was ignored where the data has a part to measure on.
+            (
+                "data convert zoo other --to coco --val-fraction 0.3",
+                &["--val-fraction 0.3", "zoo/images/val", "leave --val-fraction out"],
+            ),
+        ],
+    );
+    assert!(!bench.exists("other"));
 }

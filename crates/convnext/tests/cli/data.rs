@@ -98,10 +98,53 @@ fn folders_of_shards_are_looked_at_before_packing() {
         assert!(!bench.exists(&format!("{part}-taken/train")));
     }
     bench.write("file-taken/val", "");
-    bench.refuse(1, &[("data pack labelled file-taken --labelled", &["cannot use file-taken/val"])]);
+    bench.refuse(1, &[("data pack labelled file-taken --labelled", &["file-taken/val", "new folder"])]);
     assert!(!bench.exists("file-taken/train"));
     bench.refuse(1, &[("data pack labelled labelled/packed --labelled", &["one in the other"])]);
     assert!(!bench.exists("labelled/packed"));
+}
+
+/// Bug: without --labelled, images beside the shards were in nobody's way but that of who opened them.
+#[test]
+fn a_folder_with_files_is_not_packed_into() {
+    let bench = Bench::new();
+    bench.draw_classes("photos", 2);
+    bench.write("used/notes.txt", "mine");
+    bench.make_folder("left/.4711.partial/train");
+    bench.write("file", "");
+    let left = &["left/.4711.partial", "delete it"][..];
+    bench.refuse(
+        1,
+        &[
+            ("data pack photos used", &["used/notes.txt", "new folder"]),
+            ("data pack photos left", left),
+            ("data pack photos left --labelled", left),
+            ("data split photos left", left),
+            ("data pack photos file", &["cannot read file"]),
+        ],
+    );
+}
+
+/// Bug: the share was ignored where the data has a part to measure on.
+#[test]
+fn a_share_is_used_or_refused() {
+    let bench = Bench::new();
+    bench.draw_classes("labelled/train", 4);
+    bench.draw_classes("labelled/val", 2);
+    let words = &["--val-fraction 0.5", "labelled/val", "leave --val-fraction out"][..];
+    bench.refuse(1, &[("data pack labelled packed --labelled --val-fraction 0.5", words)]);
+    assert!(!bench.exists("packed"));
+    let said = bench.succeed("data pack labelled/train packed --labelled --val-fraction 0.5");
+    assert_eq!(said.matches("wrote 6 images").count(), 2, "{said}");
+}
+
+/// Bug: a size beyond 64 bit became one of no bytes.
+#[test]
+fn shards_may_be_of_any_size() {
+    let bench = Bench::new();
+    bench.draw_classes("photos", 1);
+    let said = bench.succeed("data pack photos packed --shard-size 17592186044416");
+    assert!(said.contains("wrote 3 images") && said.contains("1 shard"), "{said}");
 }
 
 #[test]

@@ -19,8 +19,8 @@ use super::{
 use crate::datasets::partial_file::PartialFile;
 use crate::datasets::tar_extent::BLOCK;
 
-/// Name of the file.
-pub(crate) const INDEX_FILE: &str = "shards.index";
+/// Name of the list of the members of shards, which the first command that opens them keeps beside them.
+pub const INDEX_FILE: &str = "shards.index";
 
 const MAGIC: &[u8; 16] = b"convnext shards\n";
 

@@ -6,10 +6,10 @@
 
 pub(crate) mod classes;
 mod index;
-mod index_file;
+pub(crate) mod index_file;
 pub(crate) mod open;
 mod open_index;
-mod parts;
+pub(crate) mod parts;
 mod scan;
 
 use std::{

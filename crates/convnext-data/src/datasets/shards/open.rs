@@ -129,6 +129,13 @@ pub(crate) fn open_part(listing: &Listing, asked: Option<Split>) -> Result<Part,
     Ok(Part { split, source: part.source.clone(), images: part.dataset(listing)? })
 }
 
+/// All shards of data that is to be divided into parts.
+pub(crate) fn open_undivided(listing: &Listing) -> Result<Part, DataError> {
+    let available = ShardParts::of(listing)?.available();
+    available.check_undivided().map_err(|missing| missing.at(listing.name("")))?;
+    open_part(listing, None)
+}
+
 /// `true` if there are shards for a final test, beside others for validation.
 pub(crate) fn has_last_test(listing: &Listing) -> Result<bool, DataError> {
     let parts = ShardParts::of(listing)?;

@@ -4,11 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use convnext::core::{Seed, counted};
-use convnext::data::{
-    AnnotationFormat, AnnotationRemark, DetectionSet, HELD_OUT, convert_annotations, open_detection,
-};
+use convnext::data::{AnnotationFormat, AnnotationRemark, DetectionSet, convert_annotations, open_detection};
 
 use crate::cli::detection_data::DetectionDataArguments;
+use crate::cli::finetune::share::check_share_is_used;
 use crate::cli::out_folder::check_apart;
 use crate::cli::output::{print_text, thousands};
 use crate::cli::progress::image_bar;
@@ -39,9 +38,9 @@ pub(super) struct ConvertArguments {
     to: Layout,
     #[command(flatten)]
     objects: DetectionDataArguments,
-    /// Share of the images for validation when the data has no part for validation or a test
-    #[arg(long, value_name = "F", value_parser = values::share, default_value_t = HELD_OUT)]
-    val_fraction: f64,
+    /// Share of the images for validation when the data has no part for validation or a test [default: 0.2]
+    #[arg(long, value_name = "F", value_parser = values::share)]
+    val_fraction: Option<f64>,
     /// Seed of what becomes the part for validation
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -62,7 +61,9 @@ enum Layout {
 pub(super) fn run(arguments: &ConvertArguments, quiet: bool) -> anyhow::Result<()> {
     let ConvertArguments { data: path, out, to, objects, val_fraction, seed, link } = arguments;
     check_apart(out, &[path])?;
-    let data = open_detection(path, &objects.layout(None, Some(*val_fraction)), Seed(*seed))?;
+    let data = open_detection(path, &objects.layout(None, *val_fraction), Seed(*seed))?;
+    let sources = [&*data.validation_source, &*data.train_source];
+    check_share_is_used(*val_fraction, data.held_out, sources, path)?;
     let parts = [Some(&data.train), Some(&data.validation), data.test.as_ref()];
     let bar = image_bar(quiet, parts.into_iter().flatten().map(DetectionSet::len).sum());
     let format = match to {

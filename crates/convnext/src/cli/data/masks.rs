@@ -31,7 +31,7 @@ pub(super) fn run(arguments: &CheckArguments, held_out: f64, quiet: bool) -> any
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     };
-    let masks = survey_masks(data, &layout, Seed::default(), progress)?;
+    let masks = survey_masks(data, &layout, Seed::default(), arguments.threads, progress)?;
     bar.finish_and_clear();
     let found = images(arguments, &masks, quiet)?;
     let used = masks.data.is_some().then_some(&found);

@@ -33,7 +33,7 @@ pub(super) fn run(arguments: &CheckArguments, held_out: f64, quiet: bool) -> any
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     };
-    let objects = survey_detection(data, &layout, Seed::default(), progress)?;
+    let objects = survey_detection(data, &layout, Seed::default(), arguments.threads, progress)?;
     bar.finish_and_clear();
     let found = images(arguments, &objects, quiet)?;
     let used = objects.data.is_some().then_some(&found);

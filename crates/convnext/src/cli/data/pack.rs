@@ -1,16 +1,14 @@
 //! `convnext data pack`
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
 use clap::Args;
 use convnext::core::{Seed, counted};
 use convnext::data::{
-    Dataset, HELD_OUT, LabelledData, PackSummary, Split, open_parts, open_unlabelled, pack,
+    Dataset, HELD_OUT, LabelledData, PackSummary, Split, open_parts, open_unlabelled, pack, pack_parts,
 };
 
+use crate::cli::finetune::share::check_share_is_used;
 use crate::cli::out_folder::check_apart;
 use crate::cli::output::{counted_in_thousands, print_text, thousands};
 use crate::cli::progress::image_bar;
@@ -44,9 +42,9 @@ pub(super) struct PackArguments {
     /// CSV file with the columns path, label and perhaps split, instead of folders as classes
     #[arg(long, value_name = "FILE", requires = "labelled")]
     labels: Option<PathBuf>,
-    /// Share of each class that becomes OUT/val when the data has no part for validation or a test
-    #[arg(long, value_name = "F", value_parser = values::share, default_value_t = HELD_OUT, requires = "labelled")]
-    val_fraction: f64,
+    /// Share of each class that becomes OUT/val when the data has no part for validation or a test [default: 0.2]
+    #[arg(long, value_name = "F", value_parser = values::share, requires = "labelled")]
+    val_fraction: Option<f64>,
     /// Most mebibytes of a shard
     #[arg(long, value_name = "MIB", value_parser = values::count, default_value_t = 256)]
     shard_size: usize,
@@ -60,55 +58,48 @@ const TRAIN: &str = "train";
 const VALIDATION: &str = "val";
 const TEST: &str = "test";
 
+const MEBIBYTE: u64 = 1 << 20;
+
 pub(super) fn run(arguments: &PackArguments, quiet: bool) -> anyhow::Result<()> {
     let PackArguments { data, out, .. } = arguments;
     check_apart(out, &[data])?;
-    let seed = Seed(arguments.seed);
+    // A size beyond all disks is as good as none.
+    let shard_bytes = (arguments.shard_size as u64).saturating_mul(MEBIBYTE);
     if !arguments.labelled {
-        return pack_part(&open_unlabelled(data)?, out.clone(), arguments, quiet);
+        let images = open_unlabelled(data)?.shuffled(Seed(arguments.seed));
+        let bar = image_bar(quiet, images.len());
+        let summary = pack(&images, out, shard_bytes, |done| bar.set_position(done as u64))?;
+        bar.finish_and_clear();
+        return tell(&summary, out);
     }
-    let [train_folder, validation_folder, test_folder] = [TRAIN, VALIDATION, TEST].map(|part| out.join(part));
-    // Before hours of packing, and all of them: parts of another packing would count as parts of this one.
-    for folder in [&train_folder, &validation_folder, &test_folder] {
-        check_empty(folder)?;
-    }
-    let (LabelledData { train, validation, validation_split, .. }, test) =
-        open_parts(data, arguments.labels.as_deref(), arguments.val_fraction, seed)?;
-    pack_part(&train, train_folder, arguments, quiet)?;
-    match (validation_split, test) {
-        // Under the name of another part, images for a last test would look like images to choose by.
-        (Some(Split::Test), _) => pack_part(&validation, test_folder, arguments, quiet),
-        (_, test) => {
-            pack_part(&validation, validation_folder, arguments, quiet)?;
-            test.map_or(Ok(()), |test| pack_part(&test.images, test_folder, arguments, quiet))
-        }
-    }
-}
-
-/// Refuses a folder that holds something, but for the hidden files that a killed process leaves.
-fn check_empty(folder: &Path) -> anyhow::Result<()> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        found => {
-            found.with_context(|| format!("cannot use {}; give a new folder as OUT", folder.display()))?
-        }
-    };
-    let mut names = entries.flatten().map(|entry| entry.file_name());
-    match names.find(|name| !name.to_string_lossy().starts_with('.')) {
-        None => Ok(()),
-        Some(name) => {
-            bail!("{} holds {} already; give a new folder as OUT", folder.display(), name.display())
-        }
-    }
-}
-
-fn pack_part(images: &Dataset, out: PathBuf, arguments: &PackArguments, quiet: bool) -> anyhow::Result<()> {
-    const MEBIBYTE: u64 = 1 << 20;
-    let bar = image_bar(quiet, images.len());
-    let images = images.shuffled(Seed(arguments.seed));
-    let PackSummary { shards, images, bytes } =
-        pack(&images, &out, arguments.shard_size as u64 * MEBIBYTE, |done| bar.set_position(done as u64))?;
+    let parts = parts(arguments)?;
+    let bar = image_bar(quiet, parts.iter().map(|(_, images)| images.len()).sum());
+    let summaries = pack_parts(&parts, out, shard_bytes, |done| bar.set_position(done as u64))?;
     bar.finish_and_clear();
+    parts.iter().zip(&summaries).try_for_each(|((name, _), summary)| tell(summary, &out.join(name)))
+}
+
+/// The parts of labelled data by the names of their folders, each in the order in which it is packed.
+fn parts(arguments: &PackArguments) -> anyhow::Result<Vec<(&'static str, Dataset)>> {
+    let PackArguments { data, labels, val_fraction, .. } = arguments;
+    let seed = Seed(arguments.seed);
+    let (labelled, test) = open_parts(data, labels.as_deref(), val_fraction.unwrap_or(HELD_OUT), seed)?;
+    let sources = [&*labelled.validation_source, &*labelled.train_source];
+    check_share_is_used(*val_fraction, labelled.held_out, sources, data)?;
+    let LabelledData { train, validation, validation_split, .. } = labelled;
+    let mut parts = vec![(TRAIN, train)];
+    if validation_split == Some(Split::Test) {
+        // Under the name of another part, images for a last test would look like images to choose by.
+        parts.push((TEST, validation));
+    } else {
+        parts.push((VALIDATION, validation));
+        parts.extend(test.map(|test| (TEST, test.images)));
+    }
+    Ok(parts.into_iter().map(|(name, images)| (name, images.shuffled(seed))).collect())
+}
+
+fn tell(summary: &PackSummary, out: &Path) -> anyhow::Result<()> {
+    let PackSummary { shards, images, bytes } = *summary;
     print_text(&format!(
         "wrote {}, {} MiB, to {} in {}",
         counted_in_thousands(images, "image", "images"),

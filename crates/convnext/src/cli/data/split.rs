@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
 use clap::Args;
 use convnext::core::{Seed, counted};
-use convnext::data::{Dataset, HELD_OUT, SplitOptions, SplitSummary, open_part, split_into_folders};
+use convnext::data::{Dataset, HELD_OUT, SplitOptions, SplitSummary, open_undivided, split_into_folders};
 
 use crate::cli::out_folder::check_apart;
 use crate::cli::output::{print_text, shell_word, thousands};
@@ -37,8 +36,8 @@ pub(super) struct SplitArguments {
     /// CSV file with the columns path and label, instead of folders as classes
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// Share of each class for validation
-    #[arg(long, value_name = "F", value_parser = values::share, default_value_t = HELD_OUT)]
+    /// Share of each class for validation; 0 for no such part, where `finetune` takes the one for a test instead
+    #[arg(long, value_name = "F", value_parser = values::share_or_zero, default_value_t = HELD_OUT)]
     val: f64,
     /// Share of each class for a test [default: no test]
     #[arg(long, value_name = "F", value_parser = values::share)]
@@ -54,16 +53,8 @@ pub(super) struct SplitArguments {
 pub(super) fn run(arguments: &SplitArguments, quiet: bool) -> anyhow::Result<()> {
     let SplitArguments { data, out, labels, .. } = arguments;
     check_apart(out, &[data])?;
-    let part = open_part(data, labels.as_deref(), None)?;
-    if let Some(split) = part.split {
-        bail!(
-            "{} is divided already: it has a {split} part, {}; give the folder with the classes of one part, or train on it \
-             as it is",
-            data.display(),
-            part.source
-        );
-    }
-    if part.images.classes().len() < 2 {
+    let images = open_undivided(data, labels.as_deref())?;
+    if images.classes().len() < 2 {
         log::warn!("there is one class, and a classifier needs at least two");
     }
     let options = SplitOptions {
@@ -72,10 +63,10 @@ pub(super) fn run(arguments: &SplitArguments, quiet: bool) -> anyhow::Result<()>
         seed: Seed(arguments.seed),
         link: arguments.link,
     };
-    let bar = image_bar(quiet, part.images.len());
-    let summary = split_into_folders(&part.images, out, &options, |done| bar.set_position(done as u64))?;
+    let bar = image_bar(quiet, images.len());
+    let summary = split_into_folders(&images, out, &options, |done| bar.set_position(done as u64))?;
     bar.finish_and_clear();
-    print_text(&described(&summary, &part.images, arguments))
+    print_text(&described(&summary, &images, arguments))
 }
 
 fn described(summary: &SplitSummary, images: &Dataset, arguments: &SplitArguments) -> String {
