@@ -1,5 +1,6 @@
-//! A warning about blocks that do not compute in bf16.
+//! Warnings about blocks and encoders that do not compute in bf16.
 
+use convnext_core::EncoderKind;
 use convnext_kernels::Precision;
 
 use crate::block::Block;
@@ -13,5 +14,12 @@ pub(crate) fn warn_of_f32<'a>(mut blocks: impl Iterator<Item = &'a Block>, preci
             "blocks with {} compute in f32: only those with GRN, most of its variants, or none know bf16",
             norm.in_words()
         );
+    }
+}
+
+/// Warns where an autoencoder was asked for bf16 and its encoder computes in f32: the reference has no kernels.
+pub(crate) fn warn_of_f32_encoder(kind: EncoderKind, precision: Precision) {
+    if kind == EncoderKind::MaskedDense && precision == Precision::Bf16 {
+        log::warn!("a masked dense encoder computes in f32: only other encoders know bf16");
     }
 }

@@ -11,6 +11,7 @@ use convnext_kernels::{PatchedImages, Precision};
 
 use crate::backbone::Backbone;
 use crate::batch_norm::BatchStatistics;
+use crate::bf16_warning::warn_of_f32_encoder;
 use crate::decoder::Decoder;
 use crate::encoded_stages::EncodedStages;
 use crate::encoding::encode_stages;
@@ -83,7 +84,7 @@ impl Fcmae {
         &self.config
     }
 
-    /// The same model with this setting of the blocks' saved activations.
+    /// The same model with this setting of the blocks' saved activations; a masked dense encoder saves every value.
     #[must_use]
     pub fn with_activations(self, activations: Activations) -> Self {
         let (encoder, decoder) = (self.encoder, self.decoder);
@@ -94,9 +95,11 @@ impl Fcmae {
         }
     }
 
-    /// The same model with this precision of all linear layers and convolutions on the CPU.
+    /// The same model with this precision of all linear layers and convolutions on the CPU, but for those of a masked dense
+    /// encoder.
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Self {
+        warn_of_f32_encoder(self.config.encoder_kind, precision);
         let decoder = self.decoder.with_precision(precision);
         let encoder = self.encoder.with_precision(precision);
         let [proj, pred] = [self.proj, self.pred].map(|layer| layer.with_precision(precision));

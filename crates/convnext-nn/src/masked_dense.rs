@@ -1,7 +1,8 @@
 //! The encoder as masked dense convolution on ordinary maps `[N, C, H, W]`: the paper's other
 //! implementation, and the reference for the sparse one. With no mask it is the plain network.
 //!
-//! It shares only the parameters with the implementation on rows, so that it is an independent reference.
+//! It shares only the parameters with the implementation on rows, so that it is an independent reference: it computes in f32 and
+//! saves every value for its backward, whatever the blocks are told of precision and activations.
 
 use burn::prelude::*;
 use burn::tensor::module::conv2d;

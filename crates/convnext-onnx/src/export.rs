@@ -35,9 +35,6 @@ const STEM: &str = "downsample_layers.0.0.weight";
 /// Prefix of the names of a backbone's tensors.
 const BACKBONE: [&str; 2] = ["downsample_layers.", "stages."];
 
-/// Most images of a fixed batch.
-const MAX_BATCH: usize = 1_000_000;
-
 /// Writes an ONNX file and returns the files written, it first.
 ///
 /// The input is `images` `[batch, channels, height, width]`, normalised as the file's properties
@@ -193,11 +190,10 @@ fn check_options(metadata: &WeightMetadata, options: &OnnxOptions) -> Result<Ima
     preprocessing.validate()?;
     let size = preprocessing.fixed_size()?;
     match options.batch {
-        OnnxBatch::Fixed(images) if !(1..=MAX_BATCH).contains(&images) => Err(ConfigError::OutOfRange {
-            what: "batch",
-            found: images.to_string(),
-            expected: "from 1 to 1000000, or dynamic",
-        }),
+        OnnxBatch::Fixed(images) if !(1..=OnnxBatch::MOST).contains(&images) => {
+            let (found, expected) = (images.to_string(), OnnxBatch::RANGE);
+            Err(ConfigError::OutOfRange { what: "batch", found, expected })
+        }
         _ => Ok(size),
     }
 }

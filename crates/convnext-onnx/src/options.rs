@@ -31,8 +31,16 @@ impl OnnxOptions {
 pub enum OnnxBatch {
     /// Any number.
     Dynamic,
-    /// This many, from 1 to 1,000,000.
+    /// This many, from 1 to [`Self::MOST`].
     Fixed(usize),
+}
+
+impl OnnxBatch {
+    /// Most images of a fixed batch.
+    pub const MOST: usize = 1_000_000;
+
+    /// The range of a batch in words.
+    pub(crate) const RANGE: &str = "from 1 to 1000000, or dynamic";
 }
 
 /// Outputs of an ONNX file.

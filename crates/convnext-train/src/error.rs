@@ -92,10 +92,10 @@ pub enum TrainError {
     )]
     BatchNorm,
     /// Activations to save were chosen for blocks that have no choice.
-    #[error("--activations has no effect here: blocks with {norm} save {saved}; leave it out")]
+    #[error("--activations has no effect here: {blocks} save {saved}; leave it out")]
     FixedActivations {
-        /// The alternative to GRN, in words.
-        norm: &'static str,
+        /// The blocks, in words.
+        blocks: String,
         /// What such blocks save, in words.
         saved: &'static str,
     },

@@ -77,7 +77,7 @@ impl MemoryEstimate {
             false => kept as f64 / grid.patches() as f64,
         };
         let (batch, patches) = (recipe.training.batch_size as u64, grid.patches() as u64);
-        let of_encoder = BlockMemory::of(config.encoder.response_norm, memory, precision);
+        let of_encoder = BlockMemory::of_encoder(config, memory, precision);
         let of_decoder = BlockMemory::of(config.decoder.response_norm, memory, precision);
         let need = ActivationValues::of_encoder(&config.encoder, size, batch, share, of_encoder)?;
         let need = with_decoder(need, config, [batch, patches], of_decoder);

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The packed form of a layer's parameters, valid until these change. Clones share it. Each belongs to one
 /// layer, which always packs in the same way; the backend's kernels know into what.
@@ -16,21 +16,30 @@ impl PackingCache {
         K: PartialEq + Send + 'static,
         P: Send + Sync + 'static,
     {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = last.as_ref().and_then(|entry| entry.downcast_ref::<(K, Arc<P>)>());
-        if let Some((of, packed)) = entry
-            && *of == parameters
-        {
-            return packed.clone();
+        if let Some(packed) = self.find(&parameters) {
+            return packed;
         }
+        // Not under the lock: while it waits for the other threads, this one runs other tasks, of which one may be an inference
+        // with the same layer. Then both pack, into the same values.
         let packed = Arc::new(pack());
-        *last = Some(Box::new((parameters, packed.clone())));
+        *self.lock() = Some(Box::new((parameters, packed.clone())));
         packed
+    }
+
+    /// The packed form that is cached, if it is that of these parameters.
+    fn find<K: PartialEq + 'static, P: 'static>(&self, parameters: &K) -> Option<Arc<P>> {
+        let last = self.lock();
+        let (of, packed) = last.as_ref()?.downcast_ref::<(K, Arc<P>)>()?;
+        (of == parameters).then(|| packed.clone())
     }
 
     /// Drops the packed weights and the references to their parameters.
     pub(crate) fn clear(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.lock() = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Box<dyn Any + Send>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -42,6 +51,10 @@ impl fmt::Debug for PackingCache {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
     use burn::tensor::Shape;
 
     use super::*;
@@ -58,5 +71,17 @@ mod tests {
         cache.clear();
         assert_eq!(Arc::strong_count(&one.data_arc()), 2, "the tensor, and what this line holds");
         assert_eq!(Arc::strong_count(&first), 1);
+    }
+
+    /// Bug: inferences in a loop of rayon waited for each other for ever.
+    #[test]
+    fn another_inference_may_begin_while_the_first_one_packs() {
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || {
+            let cache = PackingCache::default();
+            let packed = cache.get(1, || *cache.get(1, || 5));
+            sender.send(*packed)
+        });
+        assert_eq!(receiver.recv_timeout(Duration::from_secs(60)), Ok(5));
     }
 }

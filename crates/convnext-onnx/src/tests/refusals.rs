@@ -53,12 +53,14 @@ fn sizes_and_batches_out_of_range() {
         (OnnxOptions { image_size: Some(0.into()), ..good }, "image size is 0"),
         (OnnxOptions { image_size: Some(usize::MAX.into()), ..good }, "image size is"),
         (OnnxOptions { batch: OnnxBatch::Fixed(0), ..good }, "batch is 0, but must be from 1 to 1000000"),
+        (OnnxOptions { batch: OnnxBatch::Fixed(OnnxBatch::MOST + 1), ..good }, "batch is 1000001"),
         (OnnxOptions { batch: OnnxBatch::Fixed(usize::MAX), ..good }, "batch is"),
     ] {
         let error = refused(&weights, bad);
         assert!(matches!(error, OnnxError::CannotExport { .. }), "{error}");
         assert!(error.to_string().contains(expected), "{error}");
     }
+    assert_eq!(OnnxBatch::RANGE, format!("from 1 to {}, or dynamic", OnnxBatch::MOST));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Values that the layers of a network hold in memory in a training step.
 
-use convnext_core::{ConfigError, ImageSize, MLP_RATIO, ModelConfig, ResponseNorm};
+use convnext_core::{ConfigError, EncoderKind, FcmaeConfig, ImageSize, MLP_RATIO, ModelConfig, ResponseNorm};
 use convnext_nn::{Activations, Precision, has_kernels};
 
 /// Tensors of a block's width that it saves for its gradient, unless it computes them again: what goes in,
@@ -17,10 +17,24 @@ pub(super) struct BlockMemory {
 }
 
 impl BlockMemory {
+    /// Of blocks whose graph is that of the whole model.
+    const OF_GRAPH: Self = Self { saved_halves: 2 * GRAPH_TENSORS, working: WORKING_TENSORS };
+
+    /// Of the encoder's blocks in an autoencoder.
+    pub(super) fn of_encoder(config: &FcmaeConfig, memory: Activations, precision: Precision) -> Self {
+        match config.encoder_kind {
+            // In ordinary operations, whatever the blocks are made of.
+            EncoderKind::MaskedDense => Self::OF_GRAPH,
+            EncoderKind::Sparse | EncoderKind::Leaky | EncoderKind::Tokens => {
+                Self::of(config.encoder.response_norm, memory, precision)
+            }
+        }
+    }
+
     /// Of blocks with this normalisation, with kernels or in ordinary operations.
     pub(super) fn of(norm: Option<ResponseNorm>, memory: Activations, precision: Precision) -> Self {
         let (saved_halves, working) = match (norm, memory, precision) {
-            (Some(ResponseNorm::Bn), ..) => (2 * GRAPH_TENSORS, WORKING_TENSORS),
+            (Some(ResponseNorm::Bn), ..) => return Self::OF_GRAPH,
             _ if !has_kernels(norm) => (2, REFERENCE_WORKING_TENSORS),
             (_, Activations::Save, Precision::F32) => (2 * SAVED_TENSORS, WORKING_TENSORS),
             (_, Activations::Save, Precision::Bf16) | (_, Activations::SaveBf16, _) => {
@@ -41,7 +55,8 @@ const WORKING_TENSORS: u64 = 10;
 /// The same of a block without kernels, whose graph is made anew for its gradient; fitted to measured peaks.
 const REFERENCE_WORKING_TENSORS: u64 = 55;
 
-/// Tensors of a block's width that a block with a batch norm saves: those of its whole graph; fitted to measured peaks.
+/// Tensors of a block's width that a block saves whose graph is that of the whole model; fitted to measured peaks of blocks
+/// with a batch norm, and taken for those of a masked dense encoder as well.
 const GRAPH_TENSORS: u64 = 38;
 
 /// Values that the layers save for the backward pass, and those of the largest block at work.

@@ -1,5 +1,5 @@
 use burn::tensor::Device;
-use convnext_core::{DecoderConfig, DecoderKind, ResponseNorm, find_model};
+use convnext_core::{DecoderConfig, DecoderKind, EncoderKind, ResponseNorm, find_model};
 use convnext_data::Cache;
 use convnext_distributed::run_threads;
 
@@ -84,6 +84,30 @@ fn estimates_know_what_other_decoders_need() {
         config.decoder = DecoderConfig { depth, width, ..DecoderConfig::new(kind, &config.encoder) };
         let need = MemoryEstimate::of_pretraining(&config, &recipe, Activations::Save, Precision::F32);
         check_peak(need.unwrap().bytes, peak, &format!("{kind:?}, {model}, {batch}"));
+    }
+}
+
+/// Bug: it was estimated as if kernels ran, several times too low.
+#[test]
+fn a_masked_dense_encoder_saves_as_much_as_one_with_batch_norms_whatever_is_chosen() {
+    let recipe = PretrainRecipe::load("plain", &[]).unwrap();
+    let need = |kind: EncoderKind, norm: ResponseNorm, memory: Activations, precision: Precision| {
+        let mut config = FcmaeConfig::new(find_model("atto").unwrap().config());
+        (config.encoder_kind, config.encoder.response_norm) = (kind, Some(norm));
+        MemoryEstimate::of_pretraining(&config, &recipe, memory, precision).unwrap().bytes
+    };
+    for (memory, precision) in [
+        (Activations::Save, Precision::F32),
+        (Activations::Save, Precision::Bf16),
+        (Activations::Recompute, Precision::F32),
+    ] {
+        let batch_norms = need(EncoderKind::Leaky, ResponseNorm::Bn, memory, precision);
+        for norm in [ResponseNorm::Grn, ResponseNorm::Se, ResponseNorm::Bn] {
+            let found = need(EncoderKind::MaskedDense, norm, memory, precision);
+            assert!(found >= batch_norms, "{norm:?}, {memory:?}, {precision:?}: {found} of {batch_norms}");
+        }
+        let kernels = need(EncoderKind::Leaky, ResponseNorm::Grn, memory, precision);
+        assert!(batch_norms > 2 * kernels, "{memory:?}, {precision:?}: {batch_norms} of {kernels}");
     }
 }
 

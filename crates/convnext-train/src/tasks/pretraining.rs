@@ -21,7 +21,7 @@ use crate::run::run_settings::RunSettings;
 use crate::run::summary::Summary;
 use crate::tasks::reconstruction::{Reconstruction, reconstruct};
 use crate::tasks::shown_batch::save_batch;
-use crate::training::block_checks::check_batch_norm;
+use crate::training::block_checks::{check_batch_norm, check_encoder};
 use crate::training::job::Job;
 use crate::training::losses::Loss;
 use crate::training::monitored_metric::MonitoredMetric;
@@ -148,8 +148,9 @@ impl Job for OnImages {
     }
 
     fn check(&self) -> Result<(), TrainError> {
-        let PretrainJob { model, recipe, .. } = &self.job;
+        let PretrainJob { run, model, recipe, .. } = &self.job;
         model.validate()?;
+        check_encoder(model.encoder_kind, run.activations)?;
         self.input().0.validate()?;
         recipe.masking.objective().validate()?;
         let sites = if model.encoder_kind.mixes_patches() { self.grid()?.patches() } else { self.kept()? };

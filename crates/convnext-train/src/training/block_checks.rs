@@ -1,11 +1,18 @@
 //! Checks of the blocks of a model before its training, and what is told of them.
 
 use burn::tensor::Device;
-use convnext_core::{ModelConfig, ResponseNorm};
+use convnext_core::{EncoderKind, ModelConfig, ResponseNorm};
 use convnext_nn::{Activations, has_kernels, is_cpu};
 
 use crate::block_change::BlockChanges;
 use crate::error::TrainError;
+
+/// What blocks without kernels save.
+const INPUT_ALONE: &str = "their input alone for the backward pass, and compute the rest again";
+
+/// What blocks save that are operations of the whole model's graph.
+const EVERY_VALUE: &str =
+    "every value between their operations for the backward pass, several times as much as others";
 
 /// Checks that a batch norm in the place of GRN, whose variance is that of a batch, has two values of each channel at least:
 /// `images` of a batch, with so many sites each in the last stage.
@@ -36,7 +43,8 @@ pub(crate) fn check_blocks(
             return Err(TrainError::FrozenActivations);
         }
         if let Some(norm) = without_kernels(model) {
-            return Err(TrainError::FixedActivations { norm: norm.in_words(), saved: saved_in_words(norm) });
+            let blocks = format!("blocks with {}", norm.in_words());
+            return Err(TrainError::FixedActivations { blocks, saved: saved_in_words(norm) });
         }
     }
     let changes = changes.filter(|_| is_frozen);
@@ -44,6 +52,20 @@ pub(crate) fn check_blocks(
     match additions.is_empty() {
         true => Ok(()),
         false => Err(TrainError::FrozenBlocks { additions: additions.join(", and ") }),
+    }
+}
+
+/// Refuses a choice of activations for an encoder that has none.
+///
+/// # Errors
+/// [`TrainError::FixedActivations`].
+pub(crate) fn check_encoder(kind: EncoderKind, activations: Activations) -> Result<(), TrainError> {
+    match kind == EncoderKind::MaskedDense && activations != Activations::Save {
+        true => Err(TrainError::FixedActivations {
+            blocks: "the blocks of a masked dense encoder".into(),
+            saved: EVERY_VALUE,
+        }),
+        false => Ok(()),
     }
 }
 
@@ -70,6 +92,20 @@ pub(crate) fn blocks_in_words(
     lines
 }
 
+/// Warns of a choice of activations on a device that has none. It is no error: a run that began on the CPU may go on elsewhere, and
+/// one with `save-bf16`, which is recorded, must be given it again.
+pub(crate) fn warn_of_activations(activations: Activations, device: &Device) {
+    if let Some(words) = without_effect(activations, is_cpu(device)) {
+        log::warn!("{words}");
+    }
+}
+
+/// A choice of activations that has no effect, in words.
+fn without_effect(activations: Activations, on_cpu: bool) -> Option<String> {
+    let has_choice = on_cpu || activations == Activations::Save;
+    (!has_choice).then(|| format!("--activations has no effect on this device: blocks save {INPUT_ALONE}"))
+}
+
 /// The alternative to GRN in the blocks of a model, if they have no kernels.
 fn without_kernels(model: &ModelConfig) -> Option<ResponseNorm> {
     model.alternative().filter(|&norm| !has_kernels(Some(norm)))
@@ -79,10 +115,8 @@ fn without_kernels(model: &ModelConfig) -> Option<ResponseNorm> {
 fn saved_in_words(norm: ResponseNorm) -> &'static str {
     match norm {
         // Its statistics leave the block, so its graph is that of the whole model.
-        ResponseNorm::Bn => {
-            "every value between their operations for the backward pass, several times as much as others"
-        }
-        _ => "their input alone for the backward pass, and compute the rest again",
+        ResponseNorm::Bn => EVERY_VALUE,
+        _ => INPUT_ALONE,
     }
 }
 
@@ -131,6 +165,17 @@ mod tests {
         check_blocks(&micro(None), Activations::Recompute, false, None).unwrap();
         let message = check_blocks(&se, Activations::Recompute, false, None).unwrap_err().to_string();
         assert!(message.contains("squeeze and excite save their input alone"), "{message}");
+    }
+
+    /// Bug: nobody was told.
+    #[test]
+    fn a_choice_that_a_device_has_not_is_told() {
+        for choice in [Activations::SaveBf16, Activations::Recompute] {
+            assert_eq!(without_effect(choice, true), None);
+            let words = without_effect(choice, false).unwrap();
+            assert!(words.contains("--activations has no effect on this device"), "{words}");
+        }
+        assert_eq!(without_effect(Activations::Save, false), None);
     }
 
     /// Bug: nobody was told, and `save-bf16` was recorded.

@@ -12,7 +12,7 @@ use crate::run::meeting::meet;
 use crate::run::recorded::RunBeginning;
 use crate::run::run_settings::{RunSettings, said};
 use crate::run::train_setup::TrainSetup;
-use crate::training::block_checks::{blocks_in_words, check_blocks};
+use crate::training::block_checks::{blocks_in_words, check_blocks, warn_of_activations};
 use crate::training::job::{Job, SourceOf};
 use crate::training::run_length::RunLength;
 use crate::training::step_timing::StepTiming;
@@ -181,6 +181,7 @@ fn check_model<J: Job>(job: &J, device: &Device) -> Result<Vec<String>, TrainErr
     let changes = weights.and_then(|weights| BlockChanges::new(&weights, blocks));
     let is_frozen = job.freezes_encoder();
     check_blocks(backbone, settings.activations, is_frozen, changes)?;
+    warn_of_activations(settings.activations, device);
     Ok(blocks_in_words(backbone, is_frozen, changes, device))
 }
 

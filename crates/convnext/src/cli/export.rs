@@ -74,10 +74,11 @@ impl ExportArguments {
 }
 
 fn batch(text: &str) -> Result<OnnxBatch, String> {
+    let most = OnnxBatch::MOST;
     match (text, usize::from_str(text)) {
         ("dynamic", _) => Ok(OnnxBatch::Dynamic),
-        (_, Ok(count)) if count > 0 => Ok(OnnxBatch::Fixed(count)),
-        _ => Err("expected a whole number of at least 1, or dynamic".into()),
+        (_, Ok(count)) if (1..=most).contains(&count) => Ok(OnnxBatch::Fixed(count)),
+        _ => Err(format!("expected a whole number from 1 to {most}, or dynamic")),
     }
 }
 
