@@ -87,6 +87,7 @@ pub use tasks::reconstruction::{Reconstruction, reconstruct};
 pub use tasks::supervision::{Freeze, Supervision};
 pub use training::accumulation::StepOutput;
 pub use training::block_checks::check_batch_norm;
+pub use training::divergence::Divergence;
 pub use training::early_stopping::EarlyStop;
 pub use training::epoch_report::EpochReport;
 pub use training::interruption::Interruption;

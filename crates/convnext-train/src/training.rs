@@ -2,6 +2,7 @@
 
 pub(crate) mod accumulation;
 pub(crate) mod block_checks;
+pub(crate) mod divergence;
 pub(crate) mod early_stopping;
 pub(crate) mod epoch_report;
 pub(crate) mod interruption;

@@ -6,6 +6,7 @@
 mod toy;
 
 mod any_task {
+    mod diverging;
     mod jumping;
     mod stopping;
     mod unstable;

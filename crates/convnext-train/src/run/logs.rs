@@ -83,12 +83,20 @@ impl Logs {
         step: usize,
         values: impl Iterator<Item = (&'a str, f64)>,
     ) -> Result<(), TrainError> {
+        self.append_line(line)?;
+        let written = events::record(&mut self.events, step, values);
+        written.map_err(|source| output(&self.run.join(EVENTS_FILE), source))
+    }
+
+    /// Appends a line to the metrics that has no numbers for the events.
+    ///
+    /// # Errors
+    /// [`TrainError::Output`] when it cannot be written.
+    pub(crate) fn append_line(&mut self, line: &impl Serialize) -> Result<(), TrainError> {
         let path = self.run.join(METRICS_FILE);
         let mut line = serde_json::to_vec(line).map_err(|error| output(&path, error.into()))?;
         line.push(b'\n');
-        self.metrics.write_all(&line).map_err(|source| output(&path, source))?;
-        let written = events::record(&mut self.events, step, values);
-        written.map_err(|source| output(&self.run.join(EVENTS_FILE), source))
+        self.metrics.write_all(&line).map_err(|source| output(&path, source))
     }
 }
 

@@ -20,6 +20,7 @@ use crate::run::recorded::{check_patience, is_same_run, recorded_config, recorde
 use crate::run::run_changes::{ResumeMode, changes};
 use crate::run::run_record::{RUN_FILE, RunRecord};
 use crate::run::summary::Summary;
+use crate::training::divergence::Divergence;
 use crate::training::epoch_report::EpochReport;
 use crate::training::learner::Learner;
 use crate::training::observer::StepReport;
@@ -199,6 +200,14 @@ impl RunFolder {
     pub fn record_epoch(&mut self, report: &EpochReport) -> Result<(), TrainError> {
         let measured = report.validation.iter().filter_map(|(name, value)| Some((name.as_str(), (*value)?)));
         self.logs.append(report, report.step, measured.chain([("train_loss", report.train_loss)]))
+    }
+
+    /// Appends to the metrics that the training diverged. A run that goes on cuts it off.
+    ///
+    /// # Errors
+    /// [`TrainError::Output`] when it cannot be written.
+    pub(crate) fn record_divergence(&mut self, divergence: &Divergence) -> Result<(), TrainError> {
+        self.logs.append_line(divergence)
     }
 
     /// Writes what the last validation found.

@@ -61,7 +61,7 @@ pub fn train<T: Task>(
     check_replicas(&setup.ranks, learner.model())?;
     progress.seconds_before_epoch.get_or_insert(progress.seconds);
     let mut training = Training::new(task, setup, run, learner, share, progress);
-    let last = training.finish(observer)?;
+    let last = training.finish(observer).map_err(|error| training.noted(error))?;
     let summary = training.summary(last);
     training.run.write(|run| run.finish(&summary))?;
     if let Some(stop) = &summary.stopped_early {

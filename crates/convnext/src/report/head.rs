@@ -73,8 +73,14 @@ fn state(run: &RunData) -> String {
             let made = run.steps.last().map_or(0, |step| step.step);
             let of_all =
                 run.record.as_ref().map_or(String::new(), |record| format!(" of {}", record.total_steps));
-            let left = time_left(run).map_or(String::new(), |left| format!(", about {left} left"));
-            format!("not finished: {made}{of_all} steps made{left}")
+            let steps = format!("{made}{of_all} steps made");
+            match &run.divergence {
+                Some(divergence) => format!("{divergence}; {steps}"),
+                None => {
+                    let left = time_left(run).map_or(String::new(), |left| format!(", about {left} left"));
+                    format!("not finished: {steps}{left}")
+                }
+            }
         }
     }
 }

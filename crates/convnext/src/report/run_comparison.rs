@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use convnext_train::{Best, Metric, Summary, duration_in_words};
+use convnext_train::{Best, Divergence, Metric, Summary, duration_in_words};
 use serde::Serialize;
 
 use super::differences::{SettingDifference, differences};
@@ -33,6 +33,8 @@ pub struct ComparedRun {
     pub task: String,
     /// `true` if the run is finished.
     pub is_finished: bool,
+    /// How it diverged, in words, if it did.
+    pub diverged: Option<String>,
     /// Steps made.
     pub steps: usize,
     /// Epochs made; a fraction within an epoch.
@@ -83,6 +85,7 @@ impl ComparedRun {
             folder: data.folder.clone(),
             task: Kind::of(&data).task(&data),
             is_finished: summary.is_some(),
+            diverged: data.divergence.as_ref().map(Divergence::to_string),
             steps: data.steps.last().map_or(0, |step| step.step),
             epochs: last.map_or(0.0, |epoch| epoch.epochs),
             seconds: summary.map(|summary| summary.seconds),
@@ -130,7 +133,11 @@ impl RunComparison {
             };
             let loss = run.train_loss.map_or_else(dash, |loss| format!("{loss:.4}"));
             let epochs = format!("{}", (run.epochs * 100.0).round() / 100.0);
-            let epochs = if run.is_finished { epochs } else { format!("{epochs} (not finished)") };
+            let epochs = match &run.diverged {
+                Some(_) => format!("{epochs} (diverged)"),
+                None if run.is_finished => epochs,
+                None => format!("{epochs} (not finished)"),
+            };
             let mut cells = vec![run.name.clone(), epochs, loss];
             cells.extend(metrics.iter().map(value));
             cells.push(run.seconds.map_or_else(dash, duration_in_words));

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use convnext_io::{CONFIG_FILE, EVALUATION_FILE, METRICS_FILE, SUMMARY_FILE};
 use convnext_train::{
-    Direction, EpochReport, Metric, RUN_FILE, RunRecord, StepReport, Summary, ValidationResult,
+    Direction, Divergence, EpochReport, Metric, RUN_FILE, RunRecord, StepReport, Summary, ValidationResult,
     in_current_form,
 };
 use serde::de::DeserializeOwned;
@@ -25,6 +25,8 @@ pub(super) struct RunData {
     pub(super) config_text: String,
     pub(super) steps: Vec<StepReport>,
     pub(super) epochs: Vec<EpochReport>,
+    /// Of a run that ended so.
+    pub(super) divergence: Option<Divergence>,
     /// Of a finished run only.
     pub(super) summary: Option<Summary>,
     /// Facts that are no settings; earlier versions did not record them.
@@ -39,12 +41,13 @@ impl RunData {
         let config_text = text(&config_path)?.ok_or_else(|| ReportError::NoRun(folder.to_owned()))?;
         let config =
             toml::from_str(&config_text).map_err(|error| damaged(&config_path, error.to_string()))?;
-        let (steps, epochs) = metrics(&folder.join(METRICS_FILE))?;
+        let Lines { steps, epochs, divergence } = metrics(&folder.join(METRICS_FILE))?;
         Ok(Self {
             config: in_current_form(config),
             config_text,
             steps,
             epochs,
+            divergence,
             summary: read_json(&folder.join(SUMMARY_FILE))?,
             record: read_json(&folder.join(RUN_FILE))?,
             evaluation: read_json(&folder.join(EVALUATION_FILE))?,
@@ -129,21 +132,31 @@ fn found(folder: &Path, name: &str) -> Result<Vec<PathBuf>, ReportError> {
     Ok(found)
 }
 
-/// Lines of steps and of epochs. A killed run may leave the last line cut.
-fn metrics(path: &Path) -> Result<(Vec<StepReport>, Vec<EpochReport>), ReportError> {
-    let (mut steps, mut epochs) = (Vec::new(), Vec::new());
+/// The lines of a run's metrics, by what they are of.
+#[derive(Default)]
+struct Lines {
+    steps: Vec<StepReport>,
+    epochs: Vec<EpochReport>,
+    divergence: Option<Divergence>,
+}
+
+/// Reads the lines of metrics. A killed run may leave the last line cut.
+fn metrics(path: &Path) -> Result<Lines, ReportError> {
+    let mut lines = Lines::default();
     let text = text(path)?.unwrap_or_default();
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     for (number, line) in (1..).zip(whole.lines()) {
         let fail = |error: serde_json::Error| damaged(path, format!("line {number}: {error}"));
         let value: Value = serde_json::from_str(line).map_err(fail)?;
         if value.get("train_loss").is_some() {
-            epochs.push(serde_json::from_value(value).map_err(fail)?);
+            lines.epochs.push(serde_json::from_value(value).map_err(fail)?);
+        } else if value.get("diverged").is_some() {
+            lines.divergence = Some(serde_json::from_value(value).map_err(fail)?);
         } else {
-            steps.push(serde_json::from_value(value).map_err(fail)?);
+            lines.steps.push(serde_json::from_value(value).map_err(fail)?);
         }
     }
-    Ok((steps, epochs))
+    Ok(lines)
 }
 
 /// A JSON file; `None` when it does not exist.

@@ -6,6 +6,7 @@ use crate::error::TrainError;
 use crate::run::checkpoint::Progress;
 use crate::run::shared_run::SharedRun;
 use crate::run::train_setup::TrainSetup;
+use crate::training::divergence::Divergence;
 use crate::training::learner::Learner;
 use crate::training::pace::Pace;
 use crate::training::step_share::StepShare;
@@ -87,5 +88,17 @@ impl<'a, T: Task> Training<'a, T> {
             }
             other => other,
         }
+    }
+
+    /// The error that ended the training; the run's metrics note a divergence.
+    pub(super) fn noted(&mut self, error: TrainError) -> TrainError {
+        if let TrainError::Diverged { step, what, .. } = &error {
+            let divergence = Divergence { step: *step, what: what.clone() };
+            // That it diverged matters more than that this cannot be noted.
+            if let Err(unwritten) = self.run.write(|run| run.record_divergence(&divergence)) {
+                log::warn!("{unwritten}");
+            }
+        }
+        error
     }
 }
