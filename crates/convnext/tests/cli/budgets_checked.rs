@@ -67,6 +67,11 @@ fn a_dry_run_writes_no_index_beside_shards() {
         bench.run(&format!("{command} {size} --dry-run")).success().stdout(contains("nothing was written"));
         assert_eq!(indices(), [false, false], "{command}");
     }
+    // Neither does the recipe that would be used.
+    for shown in ["--data packed", "--data packed/train --task pretraining"] {
+        bench.succeed(&format!("recipes show auto {shown} --model micro"));
+        assert_eq!(indices(), [false, false], "{shown}");
+    }
     bench.succeed(&format!("finetune --data packed {size}"));
     assert_eq!(indices(), [true, true]);
 }

@@ -131,6 +131,31 @@ fn where_a_value_comes_from_is_said() {
         .stderr(contains("--set training.epochs may not be used as it stands: --steps goes before it"));
 }
 
+/// Bug: `--quick` took one batch a step, and the plan said that those of `--set` were taken.
+#[test]
+fn what_quick_decides_is_not_said_to_be_that_of_set() {
+    let bench = bench();
+    let line = "pretrain --data photos --init start.safetensors --quick";
+    let settings = ["training.accumulate=4", "training.epochs=300", "input.image_size=64"];
+    let given: String = settings.map(|setting| format!(" --set {setting}")).concat();
+    let mut run = bench.run(&format!("{line}{given} --out set -v")).success();
+    for setting in settings {
+        let key = setting.split('=').next().unwrap();
+        let said = format!("--set {key} may not be used as it stands: --quick goes before it");
+        run = run.stderr(contains(said));
+    }
+    run.stderr(contains("from --set").not());
+    assert!(!bench.read_text("set/config.toml").contains("from --set"));
+    let accumulate = |run| config(&bench, run)["recipe"]["training"]["accumulate"].as_integer();
+    assert_eq!(accumulate("set"), Some(1));
+    bench
+        .run(&format!("{line} --accumulate 2 --out flag -v"))
+        .success()
+        .stderr(contains("training.accumulate: 2 from --accumulate"))
+        .stderr(contains("may not be used").not());
+    assert_eq!(accumulate("flag"), Some(2));
+}
+
 #[test]
 fn every_part_of_the_architecture_that_is_given_is_used_or_refused() {
     let bench = bench();

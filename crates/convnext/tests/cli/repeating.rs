@@ -84,13 +84,21 @@ fn what_cannot_be_repeated_is_refused_with_the_reason() {
     bench.write("damaged/config.toml", "seed = ");
     let text = bench.read_text("run/config.toml");
     bench.write("other/config.toml", text.replace("name = \"micro\"", "name = \"mine\""));
+    bench.write("bad/config.toml", text.replace("stem_stride = 4", "stem_stride = \"four\""));
+    bench.write("mine.toml", "extends = \"plain\"\n[training]\nweight_decay = 0.1");
+    // Bug: no file was named, nor what was wrong with it, nor what to do.
+    let no_run = &["mine.toml is no record of a run", "for a recipe give --recipe FILE"][..];
+    let unread = &["bad/config.toml: the recorded model cannot be read: ", "four", "restore the file"][..];
     bench.refuse(
         1,
         &[
             ("finetune --config run --out x", &["run is the run of `convnext pretrain`"]),
             ("pretrain --config nowhere --out x", &["no run in nowhere", "config.toml"]),
             ("pretrain --config damaged --out x", &["damaged/config.toml is damaged"]),
-            ("pretrain --config other --out x", &["'mine'", "known models"]),
+            ("pretrain --config other --out x", &["other/config.toml: ", "'mine'", "known models"]),
+            ("pretrain --config bad --out x", unread),
+            ("pretrain --config mine.toml --out x", no_run),
+            ("finetune --config mine.toml --out x", no_run),
             ("pretrain --config run --out run", &["output folder run is not empty"]),
         ],
     );

@@ -4,6 +4,9 @@ use predicates::prelude::*;
 use predicates::str::contains;
 
 use super::bench::Bench;
+use super::cells::cells;
+use super::detecting::TRAIN as DETECT;
+use super::streets::streets;
 use super::weights::autoencoder;
 
 /// A run from scratch of a few steps on grey images.
@@ -134,4 +137,80 @@ fn a_recipe_of_another_training_claims_nothing_of_this_one() {
         .stderr(contains("which had another model"));
     // A run that began so goes on.
     bench.succeed("pretrain --config pretrained --model v1-micro --out f --resume");
+}
+
+/// A segmentation of a few steps, of masks in the folder that follows.
+const SEGMENT: &str = "finetune --task segment --model micro --image-size 64 --steps 1 --batch-size 2 --set \
+                       training.warmup_steps=0 --set from_scratch.warmup_steps=0 --data";
+
+fn config(bench: &Bench, run: &str) -> toml::Table {
+    bench.read_text(&format!("{run}/config.toml")).parse().unwrap()
+}
+
+/// Bug: widths that nobody had typed were carried over to models and weights that have others.
+#[test]
+fn usual_widths_are_those_of_the_new_start() {
+    let bench = streets();
+    bench.succeed(
+        "pretrain --data streets/images --model micro --image-size 64 --steps 1 --batch-size 2 --out run",
+    );
+    bench.succeed("pretrain --config run --widths 8,16,32,160 --out wide");
+    let width = |run: &str| config(&bench, run)["model"]["decoder"]["width"].as_integer();
+    assert_eq!([width("run"), width("wide")], [Some(128), Some(512)]);
+
+    bench.succeed(&format!("{SEGMENT} streets --out usual"));
+    bench.succeed(&format!("{SEGMENT} streets --head-width 8 --out typed"));
+    let width = |run: &str| config(&bench, run)["head"]["head_width"].as_integer();
+    assert_eq!([width("usual"), width("typed")], [Some(128), Some(8)]);
+    // Those of the weights, unless others were typed.
+    for (run, init) in [("usual", "typed"), ("typed", "usual")] {
+        let out = format!("{run}-from-{init}");
+        bench.succeed(&format!("finetune --config {run} --init {init}/weights.safetensors --out {out}"));
+        assert_eq!(width(&out), Some(8), "{out}");
+    }
+}
+
+/// Bug: a detector that learned from tiles, and masks of which another seed held out others, had "other images".
+#[test]
+fn images_are_compared_as_they_were_recorded() {
+    let made = |bench: &Bench, run: &str| {
+        let recipe = config(bench, run)["recipe"].clone();
+        let reasons = recipe.get("reasons").and_then(toml::Value::as_array).map_or(0, Vec::len);
+        (recipe["claim"].as_str().unwrap().to_owned(), reasons)
+    };
+    let bench = cells();
+    let tiles = "--steps 1 --batch-size 2 --set augmentation.tile=40";
+    bench.succeed(&format!("{DETECT} {tiles} --out run"));
+    bench.succeed("finetune --config run --out again");
+    assert_eq!(made(&bench, "again"), made(&bench, "run"));
+
+    let bench = streets();
+    for number in 0..6 {
+        for folder in ["images", "annotations"] {
+            let file = bench.read(&format!("streets/{folder}/train/{number:02}.png"));
+            bench.write(&format!("flat/{folder}/{number:02}.png"), file);
+        }
+    }
+    bench.succeed(&format!("{SEGMENT} flat --head-width 8 --val-fraction 0.5 --out run"));
+    let checksum = |run: &str| config(&bench, run)["data_checksum"].as_integer();
+    let mut has_others = false;
+    for seed in ["1", "2"] {
+        bench.succeed(&format!("finetune --config run --seed {seed} --out {seed}"));
+        assert_eq!(made(&bench, seed), made(&bench, "run"));
+        has_others |= checksum(seed) != checksum("run");
+    }
+    assert!(has_others, "no seed held out other images");
+}
+
+/// Bug: a job of ranks could not be repeated by one process, which was told to leave out what nobody had typed.
+#[test]
+fn batch_norms_of_ranks_are_left_to_one_process() {
+    let bench = streets();
+    bench.succeed(&format!("{SEGMENT} streets --head-width 8 --out run"));
+    bench.write("ranks/config.toml", format!("sync_batch_norm = 2\n{}", bench.read_text("run/config.toml")));
+    let said = "--sync-batch-norm of the repeated run is left out";
+    bench.run("finetune --config ranks --out again").success().stderr(contains(said));
+    assert!(!config(&bench, "again").contains_key("sync_batch_norm"));
+    let typed = "finetune --config ranks --sync-batch-norm --out x";
+    bench.refuse(1, &[(typed, &["--sync-batch-norm is about several ranks", "leave it out"])]);
 }

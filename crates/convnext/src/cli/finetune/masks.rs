@@ -6,7 +6,7 @@ use convnext::data::{HELD_OUT, Orientation, SegmentationData, open_segmentation}
 use convnext::segment::{
     MaskSubset, SegmentJob, SegmentRecipe, Segmented, plan_segmentation, train_segmentation,
 };
-use convnext::train::{InitFrom, RecipeContext, SupervisedRecipe, read_metadata};
+use convnext::train::{InitFrom, RecipeContext, RunSettings, SupervisedRecipe, read_metadata};
 
 use super::arguments::{FinetuneArguments, FreezeName};
 use super::finished::{FinishedTraining, same_part};
@@ -23,10 +23,8 @@ pub(super) fn run(arguments: FinetuneArguments, shared: &SharedMachine) -> anyho
     let (mut job, data) = shared.prepare(|| plan(arguments, shared.machine.threads))?;
     job.run = job.run.shared_by(shared.ranks.clone());
     job.sync_batch_norm = job.sync_batch_norm.map(|_| shared.ranks.size());
-    if job.sync_batch_norm.is_some() && shared.ranks.is_alone() {
-        bail!(
-            "--sync-batch-norm is about several ranks, and this is one process; start them with mpirun or srun, or leave it out"
-        );
+    if shared.ranks.is_alone() && job.sync_batch_norm.take().is_some() {
+        refuse_without_ranks(&job.run)?;
     }
     let measured_on = MeasuredPart::of_segmentation(&data);
     let turn = match data.train.orientation() {
@@ -52,6 +50,23 @@ pub(super) fn run(arguments: FinetuneArguments, shared: &SharedMachine) -> anyho
     let same_images = format!("{}{turn}{same_part}", of_masks(&job.labels));
     let segment = |weights: &str| format!("segment IMAGE --weights {weights} --out segmented{turn}");
     FinishedTraining { run: &job.run, weights, summary, same_images }.print(&measured_on, segment)
+}
+
+/// Refuses to synchronise the batch norms of one process where that was typed. Of a repeated run, which nobody can leave it
+/// out of, it is left out with a warning.
+fn refuse_without_ranks(run: &RunSettings) -> anyhow::Result<()> {
+    const FLAG: &str = "--sync-batch-norm";
+    let is_typed = run.repeats.is_none() || run.command.iter().any(|word| word == FLAG);
+    if is_typed {
+        bail!(
+            "{FLAG} is about several ranks, and this is one process; start them with mpirun or srun, or leave it out"
+        );
+    }
+    log::warn!(
+        "{FLAG} of the repeated run is left out: it is about several ranks, and this is one process, so that the result will \
+         differ"
+    );
+    Ok(())
 }
 
 /// The flags by which a command reads the masks as the training did.
@@ -88,7 +103,8 @@ pub(in crate::cli) fn plan(
     // Crops have no size by the weights: a classifier looked at whole images.
     let mut given = training.given(None);
     given.flags.extend(class_weights.map(|weights| weights.setting(SegmentRecipe::CLASS_WEIGHTS)));
-    let origin = Origin { init: init.as_deref(), data: &data, labels: None, seed: training.seed };
+    let origin =
+        Origin { init: init.as_deref(), data: &data, labels: Origin::choice(&labels), seed: training.seed };
     given.other_claim = origin.other_claim(&training.recipe, &context, images.train.images());
     let mut recipe = SegmentRecipe::choose(&training.recipe, &given, &context)?;
     let patch = model.patch_size();
@@ -100,7 +116,11 @@ pub(in crate::cli) fn plan(
 }
 
 /// The heads: those of weights of a segmentation network, else the usual ones of the backbone; of the width that is asked for.
-fn head(model: &ModelConfig, weights: Option<&WeightMetadata>, width: Option<usize>) -> UperNetConfig {
+pub(in crate::cli) fn head(
+    model: &ModelConfig,
+    weights: Option<&WeightMetadata>,
+    width: Option<usize>,
+) -> UperNetConfig {
     let of_weights = weights.and_then(|metadata| metadata.task_as::<SegmentationTask>().ok());
     let head = of_weights.map_or_else(|| UperNetConfig::of_backbone(model), |task| task.head);
     UperNetConfig { head_width: width.unwrap_or(head.head_width), ..head }

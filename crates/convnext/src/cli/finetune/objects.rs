@@ -2,11 +2,12 @@
 
 use anyhow::bail;
 use convnext::core::{DetectionTask, MaskRcnnConfig, ModelConfig, Seed, WeightMetadata};
-use convnext::data::{DetectionData, Orientation, TileOptions, open_detection};
+use convnext::data::{DetectionData, DetectionSet, Orientation, TileOptions, open_detection};
 use convnext::detect::{
     DetectJob, DetectRecipe, ObjectSubset, TrainedDetector, plan_detection, train_detection,
 };
 use convnext::train::{InitFrom, RecipeContext, Setting, SupervisedRecipe, read_metadata};
+use toml::Table;
 
 use super::arguments::{FinetuneArguments, FreezeName};
 use super::finished::{FinishedTraining, same_part};
@@ -81,8 +82,10 @@ pub(in crate::cli) fn plan(
     // Images have no size by the weights: a classifier looked at smaller ones.
     let mut given = training.given(None);
     given.flags.extend(regions.map(|count| Setting::new(DetectRecipe::REGIONS, count, "--regions")));
-    let origin = Origin { init: init.as_deref(), data: &data, labels: None, seed: training.seed };
-    given.other_claim = origin.other_claim(&training.recipe, &context, images.train.images());
+    let origin =
+        Origin { init: init.as_deref(), data: &data, labels: Origin::choice(&labels), seed: training.seed };
+    let checksum = |recorded: &Table| checksum_as_in(recorded, &images.train);
+    given.other_claim = origin.other_claim_of(&training.recipe, &context, checksum);
     let mut recipe = DetectRecipe::choose(&training.recipe, &given, &context)?;
     if let Some(side) = recipe.augmentation.tile {
         // Each tile is an image to learn from.
@@ -97,8 +100,17 @@ pub(in crate::cli) fn plan(
     Ok((DetectJob { run, labels, freeze: freeze.into(), model, head, recipe }, images))
 }
 
+/// The checksum of the images as a recorded training learned from them: in tiles, if its recipe says so.
+fn checksum_as_in(recorded: &Table, train: &DetectionSet) -> u32 {
+    let tile =
+        recorded.get("recipe").and_then(|recipe| recipe.get("augmentation")?.get("tile")?.as_integer());
+    let options = tile.and_then(|side| usize::try_from(side).ok()).map(TileOptions::of_size);
+    let tiled = options.and_then(|options| train.tiled(options).ok());
+    tiled.as_ref().unwrap_or(train).images().fingerprint()
+}
+
 /// Pyramid and heads: those of weights of a detector, else the usual ones of the backbone; of the widths that are asked for.
-fn head(
+pub(in crate::cli) fn head(
     model: &ModelConfig,
     weights: Option<&WeightMetadata>,
     [head_width, box_width]: [Option<usize>; 2],

@@ -111,7 +111,7 @@ impl MadeForArguments {
         })
     }
 
-    /// The command line of that training.
+    /// The command line of that training, as a dry run.
     fn line(&self, recipe: &str) -> Vec<OsString> {
         let flags = [
             ("--data", &self.data),
@@ -131,7 +131,7 @@ impl MadeForArguments {
             TaskName::Pretraining | TaskName::Classification => None,
         };
         let task = task.map(|name| ["--task", name].map(OsString::from));
-        let fixed = ["convnext", "--out", "not-used", "--recipe", recipe].map(OsString::from);
+        let fixed = ["convnext", "--dry-run", "--out", "not-used", "--recipe", recipe].map(OsString::from);
         let given = given.chain(ignored).chain(task).flatten();
         fixed.into_iter().chain(given).chain(reduced).collect()
     }

@@ -27,16 +27,18 @@ const KEYS: [(&str, &str); 12] = [
     ("--sum", "sum"),
 ];
 
-/// Those of an autoencoder, but for the kind of its decoder.
-const AUTOENCODER_KEYS: [(&str, &[&str]); 4] = [
+/// Those of what stands around a backbone, but for the kind of a decoder.
+const PART_KEYS: [(&str, &[&str]); 6] = [
     ("--encoder", &["model", "encoder_kind"]),
     ("--decoder-depth", &["model", "decoder", "depth"]),
     (DECODER_WIDTH, &["model", "decoder", "width"]),
     (DECODER_HEADS, &["model", "decoder", "heads"]),
+    ("--head-width", &["head", "head_width"]),
+    ("--box-width", &["head", "box_width"]),
 ];
 
 /// The flags of a decoder's kind, width and heads.
-const DECODER: &str = "--decoder";
+pub(super) const DECODER: &str = "--decoder";
 const DECODER_WIDTH: &str = "--decoder-width";
 const DECODER_HEADS: &str = "--decoder-heads";
 
@@ -66,19 +68,23 @@ pub(super) fn arguments_of(settings: &Table, init: Option<&OsStr>) -> anyhow::Re
             }
         };
         found.push(("--task", name.into()));
-        found.extend(dense_arguments(settings));
+        found.extend(label_arguments(settings));
     }
     // The default share suits data with and without a part for validation, another one only that without.
     let share = settings.get("validation_fraction").and_then(Value::as_float);
     if let Some(share) = share.filter(|&share| share != LabelSubset::default().validation_fraction) {
         found.push(("--val-fraction", share.to_string().into()));
     }
-    for (flag, path) in AUTOENCODER_KEYS {
-        found.extend(nested(settings, path).map(|value| (flag, text(value))));
-    }
-    found.extend(decoder_kind(settings).map(|kind| (DECODER, kind)));
+    found.extend(part_arguments(settings));
     found.extend(model_arguments(settings, init)?);
     Ok(found)
+}
+
+/// The arguments about what stands around the recorded backbone: the encoder's kind and the decoder of an autoencoder, the
+/// widths of the heads of a segmentation or a detection.
+pub(super) fn part_arguments(settings: &Table) -> Vec<Argument> {
+    let sizes = PART_KEYS.into_iter().filter_map(|(flag, path)| Some((flag, text(nested(settings, path)?))));
+    sizes.chain(decoder_kind(settings).map(|kind| (DECODER, kind))).collect()
 }
 
 /// The kind of an autoencoder's decoder; that of the paper is recorded without its name.
@@ -104,10 +110,8 @@ pub(super) fn without_other_decoder<'t>(
     recorded.into_iter().filter(|(flag, _)| !goes(flag)).collect()
 }
 
-/// Arguments about the labels and the heads of a segmentation or a detection.
-fn dense_arguments(settings: &Table) -> Vec<Argument> {
-    let widths = [("--head-width", "head_width"), ("--box-width", "box_width")];
-    let widths = widths.map(|(flag, key)| Some((flag, text(nested(settings, &["head", key])?))));
+/// Arguments about the labels of a segmentation or a detection.
+fn label_arguments(settings: &Table) -> Vec<Argument> {
     let file = settings.get("annotations").map(|file| ("--annotations", text(file)));
     let switches = [
         ("--reduce-zero-label", "reduce_zero_label"),
@@ -118,7 +122,7 @@ fn dense_arguments(settings: &Table) -> Vec<Argument> {
         switches.into_iter().filter(|(_, key)| is_on(settings, key)).map(|(flag, _)| (flag, OsString::new()));
     let ignored = settings.get("ignore_index").and_then(Value::as_array).into_iter().flatten();
     let ignored = ignored.map(|number| ("--ignore-index", text(number)));
-    widths.into_iter().flatten().chain(file).chain(ignored).chain(switches).collect()
+    file.into_iter().chain(ignored).chain(switches).collect()
 }
 
 fn is_on(settings: &Table, key: &str) -> bool {

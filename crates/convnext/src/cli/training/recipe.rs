@@ -9,6 +9,11 @@ use super::batch_size::BatchSize;
 /// Source, in words, of a value that comes from the weights to start from.
 pub(crate) const OF_WEIGHTS: &str = "the weights of --init";
 
+/// Keys of a recipe that flags and `--quick` decide.
+const EPOCHS: &str = "training.epochs";
+const BATCH_SIZE: &str = "training.batch_size";
+const ACCUMULATE: &str = "training.accumulate";
+
 /// Patches along the side of the images of a training with `--quick`.
 const QUICK_PATCHES: usize = 2;
 
@@ -16,10 +21,10 @@ impl TrainingArguments {
     /// Values given for the recipe by flags, `--set` and weights.
     pub(crate) fn given(&self, weights: Option<&WeightMetadata>) -> Given {
         let batch = match self.batch_size {
-            Some(BatchSize::Count(count)) => Some(Setting::new("training.batch_size", count, "--batch-size")),
+            Some(BatchSize::Count(count)) => Some(Setting::new(BATCH_SIZE, count, "--batch-size")),
             Some(BatchSize::Auto) | None => None,
         };
-        let accumulate = |count| Setting::new("training.accumulate", count, "--accumulate");
+        let accumulate = |count| Setting::new(ACCUMULATE, count, "--accumulate");
         let rate = |rate: f64| Setting::new("training.learning_rate", format!("{rate:?}"), "--lr");
         let size = |size| Setting::of_size(size, "--image-size");
         // Where images have sizes of their own, a training needs another answer.
@@ -56,18 +61,27 @@ impl TrainingArguments {
         }
     }
 
-    /// Flags that decide something without being a value of its key go before `--set` as well.
-    fn warn_of_overruled(&self, given: &Given) {
+    /// Flags that decide something after the recipe is made, without being a value of its key, each with the key: they go before
+    /// `--set` and all reasons.
+    fn decided_later(&self) -> Vec<(&'static str, &'static str)> {
         let is_automatic = matches!(self.batch_size, Some(BatchSize::Auto));
-        for (flag, is_given, key) in [
-            ("--epochs", self.length.epochs.is_some(), "training.epochs"),
-            ("--steps", self.length.steps.is_some(), "training.epochs"),
-            ("--budget", self.length.budget.is_some(), "training.epochs"),
-            ("--batch-size auto", is_automatic, "training.batch_size"),
-            ("--quick", self.quick, "training.batch_size"),
+        let flags = [
+            ("--epochs", self.length.epochs.is_some(), EPOCHS),
+            ("--steps", self.length.steps.is_some(), EPOCHS),
+            ("--budget", self.length.budget.is_some(), EPOCHS),
+            ("--quick", self.quick && !self.length.is_given(), EPOCHS),
+            ("--batch-size auto", is_automatic, BATCH_SIZE),
+            ("--quick", self.quick && self.batch_size.is_none(), BATCH_SIZE),
+            ("--quick", self.quick && self.accumulate.is_none(), ACCUMULATE),
             ("--quick", self.quick && self.image_size.is_none(), InputRecipe::IMAGE_SIZE),
-        ] {
-            if is_given && given.is_set(key) {
+        ];
+        flags.into_iter().filter(|(_, is_given, _)| *is_given).map(|(flag, _, key)| (flag, key)).collect()
+    }
+
+    /// Warns of values of `--set` that are decided otherwise.
+    fn warn_of_overruled(&self, given: &Given) {
+        for (flag, key) in self.decided_later() {
+            if given.is_set(key) {
                 log::warn!("--set {key} may not be used as it stands: {flag} goes before it");
             }
         }
@@ -110,16 +124,17 @@ impl TrainingArguments {
         if self.accumulate.is_some() {
             recipe.accumulate = accumulate;
         }
+        let later = self.decided_later();
         let has_length = self.length.is_given() || self.quick;
-        let has_other_batch = self.batch_is_found_later();
         let decided =
             [(has_length, "epochs"), (self.quick, "batch_size"), (self.batch_size.is_some(), "batch_size")];
         let is_decided = |key: &str| decided.iter().any(|&(decided, end)| decided && key.ends_with(end));
         reasons.retain(|reason| {
             let key = reason.split([' ', ':']).next().unwrap_or_default();
             let is_rule = reason[key.len()..].starts_with(" = ");
-            let is_overruled = (has_length && ["training.epochs", "training.steps"].contains(&key))
-                || (has_other_batch && key == "training.batch_size");
+            // A length has two keys.
+            let of_later = if key == "training.steps" { EPOCHS } else { key };
+            let is_overruled = later.iter().any(|(_, decided)| *decided == of_later);
             let is_outdated = is_overruled || (is_rule && is_decided(key));
             !is_outdated
         });
