@@ -4,11 +4,15 @@
 /// (paper section 4). 0 where all maps are one and the same, towards 0.5 where they have nothing in common.
 ///
 /// Channels that are 0 everywhere in the image have no direction: they are left out, and counted by
-/// [`ChannelActivity`](crate::ChannelActivity). `None` where no channel is left.
+/// [`ChannelActivity`](crate::ChannelActivity). `None` where no channel is left, and for maps of one position: these are
+/// numbers, and the distance would only tell their signs.
 ///
 /// # Shapes
 /// - rows: `[positions, channels]`
 pub fn feature_cosine_distance(rows: &[f32], channels: usize) -> Option<f64> {
+    if rows.len() <= channels {
+        return None;
+    }
     let mut squares = vec![0.0_f64; channels];
     for row in rows.chunks_exact(channels) {
         for (square, &value) in squares.iter_mut().zip(row) {
@@ -69,5 +73,12 @@ mod tests {
     #[test]
     fn zeros_have_no_distance_at_all() {
         assert_eq!(feature_cosine_distance(&[0.0; 6], 3), None);
+    }
+
+    /// Bug: numbers above 0 were all one and the same map, as if the features had collapsed.
+    #[test]
+    fn maps_of_one_position_have_no_distance() {
+        assert_eq!(feature_cosine_distance(&[1.0, 2.0, 3.0], 3), None);
+        assert_eq!(feature_cosine_distance(&[1.0, -2.0, 3.0], 3), None);
     }
 }

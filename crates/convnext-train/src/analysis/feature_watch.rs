@@ -53,8 +53,8 @@ impl FeatureWatch {
     }
 
     /// Of the expanded activations after GRN, where a collapse shows (paper section 4): the cosine distance, mean over all
-    /// blocks and over those of each stage, and the shares of dead and of saturated maps. Of the blocks: the mean absolute value
-    /// of GRN's gamma, which starts at 0, and of LayerScale's factors.
+    /// blocks and over those of each stage that have one, and the shares of dead and of saturated maps. Of the blocks: the
+    /// mean absolute value of GRN's gamma, which starts at 0, and of LayerScale's factors.
     pub(crate) fn metrics(&self, backbone: (&Backbone, &ModelConfig)) -> Result<Vec<Metric>, TrainError> {
         if self.images.is_empty() {
             return Ok(Vec::new());
@@ -111,7 +111,10 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Device;
+    use convnext_core::find_model;
     use convnext_data::{Image, open_images};
+    use convnext_nn::ConvNext;
 
     use super::*;
 
@@ -129,5 +132,25 @@ mod tests {
         let preprocessing = Preprocessing::for_size(8, 3);
         let watch = FeatureWatch::new(&images, preprocessing, (Orientation::Honour, 1), Seed(0));
         assert_eq!(watch.len(), 2);
+    }
+
+    /// Bug: the signs of single numbers entered the mean distance of all blocks.
+    #[test]
+    fn a_stage_of_one_position_has_no_distance() {
+        let folder = tempfile::tempdir().unwrap();
+        let levels = (0..32 * 32 * 3).map(|place| (place * 7 % 251) as u8).collect();
+        Image::new(32, 32, 3, levels).unwrap().save_png(&folder.path().join("a.png")).unwrap();
+        let images = open_images(&[folder.path().to_owned()]).unwrap();
+        let preprocessing = Preprocessing::for_size(32, 3);
+        let watch = FeatureWatch::new(&images, preprocessing, (Orientation::Honour, 1), Seed(0));
+        let config = find_model("micro").unwrap().config();
+        let model = ConvNext::new(&config, Seed(1), &Device::flex()).unwrap();
+        let metrics = watch.metrics((&model.backbone, model.config())).unwrap();
+        let value = |name: &str| metrics.iter().find(|metric| metric.name == name).unwrap().value;
+        assert_eq!(value("feature_distance_stage4"), None);
+        let stages = [1, 2, 3].map(|stage| value(&format!("feature_distance_stage{stage}")).unwrap());
+        // The third stage has two blocks, the others one.
+        let expected = (stages[0] + stages[1] + 2.0 * stages[2]) / 4.0;
+        assert!((value("feature_distance").unwrap() - expected).abs() < 1e-9, "{stages:?}");
     }
 }

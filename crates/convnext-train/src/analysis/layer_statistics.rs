@@ -35,11 +35,11 @@ pub struct LayerMeasures {
     pub part: &'static str,
     /// Channels.
     pub channels: usize,
-    /// Feature cosine distance, mean over the images; `None` where all is 0.
+    /// Feature cosine distance, mean over the images that have one; `None` where all is 0 or maps have one position.
     pub cosine_distance: Option<f64>,
     /// Share of the maps that are close to 0, over all channels and images.
     pub dead_maps: f64,
-    /// Share of the maps that have one value, other than 0, nearly everywhere.
+    /// Share of the maps that have one value, other than 0, nearly everywhere; 0 where maps have one position.
     pub saturated_maps: f64,
     /// Channels whose maps are dead in every image.
     pub dead: usize,
@@ -106,7 +106,7 @@ impl LayerStatistics {
         }
     }
 
-    /// Mean over the images of the cosine distance; `None` where all was 0.
+    /// Mean of the cosine distance over the images that have one; `None` where none has.
     pub(crate) fn cosine_distance(&self) -> Option<f64> {
         (self.distance.1 > 0).then(|| self.distance.0 / self.distance.1 as f64)
     }

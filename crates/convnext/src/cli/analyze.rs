@@ -1,11 +1,12 @@
 //! `convnext analyze`
 
+use std::iter;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use burn::tensor::Device;
 use clap::Args;
-use convnext::core::{ImageSize, Seed};
+use convnext::core::{ImageSize, Preprocessing, Seed};
 use convnext::data::{DataError, Dataset, Decoding, Image, is_collection, open_images, open_part};
 use convnext::nn::Precision;
 use convnext::train::{LayerMeasures, available_memory};
@@ -28,9 +29,10 @@ const IMAGES_PER_CLASS: usize = 10;
     after_help = "\
 Of every block five layers are looked at: input, depthwise, expanded (after GELU), normalised (after GRN \
   or what stands in its place; as expanded in V1, which has none) and output.
-- Feature cosine distance: mean of (1 - cos) / 2 over all pairs of channels of an image. Channels that are 0 are left out.
+- Feature cosine distance: mean of (1 - cos) / 2 over all pairs of channels of an image. Channels that are 0 are left out, and so \
+  are maps of one position.
 - The map of a channel is dead when its root mean square is below 10 % of the layer's in the image; saturated when it is \
-  not dead and its standard deviation over the positions is below 10 % of its mean.
+  not dead and its standard deviation over the positions is below 10 % of its mean, which no map of one position is.
 - Class selectivity, for labelled folders: (highest - others) / (highest + others) of a channel's mean activity per class, \
   negative activations counted as 0.
 - Similarity of blocks: linear CKA of their pooled outputs. Effective rank of these: exponential of the entropy of their \
@@ -43,7 +45,8 @@ Examples:
   convnext analyze dog.jpg --weights tiny.fcmae --out dog --activations 1 --json"
 )]
 pub(crate) struct AnalyzeArguments {
-    /// Images, or folders and archives of images; labelled as for `evaluate` where there is one folder with classes
+    /// Images, or folders and archives of images; one alone with class folders is taken as `evaluate` takes it by default:
+    /// its part for validation, if it has one, with the classes
     #[arg(required = true, value_name = "IMAGE|FOLDER")]
     images: Vec<PathBuf>,
     /// Weights of any kind, one or more: files or folders, hf:ORG/NAME[@REVISION] or released checkpoints
@@ -52,7 +55,8 @@ pub(crate) struct AnalyzeArguments {
     /// Folder for the results
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Images that are looked at, drawn by the seed; of labelled ones as many of each class, and at least 10
+    /// Images that are looked at, drawn by the seed; of labelled ones as many of each class as far as there are, and at
+    /// least 10
     #[arg(long = "images", value_name = "N", value_parser = values::count, default_value_t = 1000)]
     count: usize,
     /// Seed of the draw
@@ -96,9 +100,10 @@ pub(crate) fn run(arguments: &AnalyzeArguments, quiet: bool) -> anyhow::Result<(
     let (mut models, mut maps) = (Vec::new(), Vec::new());
     for (number, file) in files.iter().enumerate() {
         let analyzer = arguments.analyzer(file, &device)?;
+        let name = arguments.weights[number].text();
+        warn_of_other_size(models.first(), name, analyzer.preprocessing());
         maps.push(arguments.show(&analyzer, number, &images)?);
         let before = number * images.len();
-        let name = arguments.weights[number].text();
         let progress = |done| bar.set_position((before + done) as u64);
         models.push(analyzer.measure(name, &images, &reading, progress)?);
     }
@@ -109,7 +114,8 @@ pub(crate) fn run(arguments: &AnalyzeArguments, quiet: bool) -> anyhow::Result<(
         return print_json(&analysis);
     }
     let rows = analysis.models.iter().map(in_short).collect();
-    let head = ["weights", "model", "images", "feature distance", "least", "dead maps", "saturated maps"];
+    let head =
+        ["weights", "model", "size", "images", "feature distance", "least", "dead maps", "saturated maps"];
     let table = table(&head, 2, rows);
     print_text(&format!(
         "{table}\nof the expanded activations, after GRN where there is one\npage: {}",
@@ -127,8 +133,14 @@ impl AnalyzeArguments {
         let all = match labelled {
             Some(Ok(part)) => part.images,
             // Other errors are about labels that are there.
-            Some(Err(error @ DataError::Layout { .. })) => {
-                log::warn!("there is no class selectivity, because the images have no classes: {error}");
+            Some(Err(
+                error @ (DataError::Layout { .. }
+                | DataError::NoClasses { .. }
+                | DataError::EmptyClass { .. }),
+            )) => {
+                log::warn!(
+                    "there is no class selectivity, because the images are taken without classes: {error}"
+                );
                 open_images(&self.images)?
             }
             Some(Err(error)) => return Err(error.into()),
@@ -156,50 +168,63 @@ impl AnalyzeArguments {
     fn show(&self, analyzer: &Analyzer, number: usize, images: &Dataset) -> anyhow::Result<Vec<LayerMaps>> {
         let decoding = Decoding::of(analyzer.preprocessing(), self.decoding.orientation());
         let name = format!("model-{}", number + 1);
-        let read = readable(images, &decoding, self.activations.unwrap_or(1))?;
-        let first = read.first().context("there are no images")?;
+        let mut read = (0..images.len()).map(|index| images.image(index, &decoding));
+        let first = first_readable(&mut read)?;
         let folder = self.out.join("maps").join(&name);
         make_folder(&folder)?;
-        let maps = analyzer.maps(first)?;
+        let maps = analyzer.maps(&first)?;
         for LayerMaps { place, sheet, .. } in &maps {
             sheet.save_png(&folder.join(format!("{place}.png")))?;
         }
-        if self.activations.is_some() {
-            check_room(&maps, read.len())?;
+        if let Some(count) = self.activations {
+            let count = count.min(images.len());
+            let of_image: usize = maps.iter().map(|maps| maps.activations).sum();
+            check_room(of_image, count, available_memory())?;
             let folder = self.out.join("activations");
             make_folder(&folder)?;
-            analyzer.write_activations(&folder.join(format!("{name}.safetensors")), &read)?;
+            let path = folder.join(format!("{name}.safetensors"));
+            let images = iter::once(first).chain(read.filter_map(Result::ok)).take(count);
+            analyzer.write_activations(&path, images, self.batch_size)?;
         }
         Ok(maps)
     }
 }
 
-/// The first images that can be read, at most `count`; why the first one cannot where none can.
-fn readable(images: &Dataset, decoding: &Decoding, count: usize) -> anyhow::Result<Vec<Image>> {
-    let (mut read, mut first_error) = (Vec::new(), None);
-    for index in 0..images.len() {
-        match images.image(index, decoding) {
-            Ok(image) => read.push(image),
+/// The first image that can be read; why the first one cannot where none can.
+fn first_readable(
+    read: &mut impl ExactSizeIterator<Item = Result<Image, DataError>>,
+) -> anyhow::Result<Image> {
+    let (all, mut first_error) = (read.len(), None);
+    for image in read {
+        match image {
+            Ok(image) => return Ok(image),
             Err(error) => _ = first_error.get_or_insert(error),
-        }
-        if read.len() == count {
-            break;
         }
     }
     match first_error {
-        Some(error) if read.is_empty() => {
-            bail!("none of the {} images can be read; the first one: {error}", images.len())
-        }
-        _ => Ok(read),
+        Some(error) => bail!("none of the {all} images can be read; the first one: {error}"),
+        None => bail!("there are no images"),
     }
 }
 
-/// Checks that the activations of so many images fit into memory, where they stand before they are written.
-fn check_room(maps: &[LayerMaps], images: usize) -> anyhow::Result<()> {
-    let of_image: usize = maps.iter().map(|maps| maps.activations).sum();
-    // As numbers, and as the bytes of the file.
+/// Warns of a network that sees the images at another size than the first one.
+fn warn_of_other_size(first: Option<&AnalyzedModel>, name: &str, preprocessing: &Preprocessing) {
+    if let Some(first) = first.filter(|first| first.image_size != preprocessing.image_size()) {
+        log::warn!(
+            "{name} sees images {}, but {} those of {}, and a difference between them may come from that; --image-size \
+             gives all one size",
+            preprocessing.geometry,
+            first.weights,
+            first.size_in_words()
+        );
+    }
+}
+
+/// Checks that the activations of so many images fit into the free memory, where they stand before they are written.
+fn check_room(of_image: usize, images: usize, available: Option<u64>) -> anyhow::Result<()> {
+    // Four bytes each, and as much again at most in vectors that grow.
     let bytes = 8 * of_image as u64 * images as u64;
-    match available_memory() {
+    match available {
         Some(available) if bytes > available => bail!(
             "activations of {images} images take {} MiB of memory, and {} MiB are free; give --activations a smaller number",
             bytes >> 20,
@@ -223,10 +248,38 @@ fn in_short(model: &AnalyzedModel) -> Vec<String> {
     vec![
         model.weights.clone(),
         model.model.clone(),
+        model.size_in_words(),
         model.images.to_string(),
         number(mean),
         number(least),
         share(|layer| layer.dead_maps),
         share(|layer| layer.saturated_maps),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bug: all images were read before it was known whether their activations fit.
+    #[test]
+    fn room_is_checked_by_the_first_image_alone() {
+        assert!(check_room(1_000_000, 10, Some(80_000_000)).is_ok());
+        assert!(check_room(1_000_000, 10, None).is_ok());
+        let message = check_room(1_000_000, 11, Some(80_000_000)).unwrap_err().to_string();
+        for part in ["activations of 11 images take 83 MiB", "76 MiB are free", "--activations"] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn no_image_is_read_beyond_the_first_that_can_be() {
+        let bad = |name: &str| Err(DataError::NoImages { path: name.to_owned(), expected: String::new() });
+        let good = || Image::new(1, 1, 1, vec![0]);
+        let mut read = [bad("a"), good(), good()].into_iter();
+        assert!(first_readable(&mut read).is_ok());
+        assert_eq!(read.len(), 1);
+        let message = first_readable(&mut [bad("a"), bad("b")].into_iter()).unwrap_err().to_string();
+        assert!(message.contains("none of the 2 images can be read; the first one: no images found under a"));
+    }
 }

@@ -30,12 +30,16 @@ pub(super) fn render(analysis: &Analysis, maps: &[Vec<LayerMaps>]) -> Result<Str
     if classes > 0 {
         known.push(("classes", classes.to_string()));
     }
-    known.extend(
-        analysis.models.iter().map(|model| ("network", format!("{} ({})", model.weights, model.model))),
-    );
+    known.extend(analysis.models.iter().map(|model| {
+        ("network", format!("{} ({}), images of {}", model.weights, model.model, model.size_in_words()))
+    }));
     let body = html! {
+        @if !analysis.is_of_one_size() {
+            p { "The networks see the images at different sizes, and a difference between them may come from that." }
+        }
         h2 { "Feature cosine distance" }
-        p.quiet { "Mean of (1 - cos) / 2 over all pairs of channels of an image. Near 0, all channels show the same." }
+        p.quiet { "Mean of (1 - cos) / 2 over all pairs of channels of an image. Near 0, all channels show the same. "
+            "Maps of one position have none." }
         (by_layer(analysis, &PARTS, "feature cosine distance", |layer| layer.cosine_distance)?)
         h2 { "Dead and saturated maps" }
         p.quiet {

@@ -1,13 +1,15 @@
 //! `convnext analyze`, and `pretrain --watch-features`.
 
+mod maps;
+
 use convnext::io::read_weights;
 use predicates::prelude::*;
 use predicates::str::contains;
-use safetensors::SafeTensors;
 use serde_json::Value;
 
 use super::bench::Bench;
 use super::weights::{autoencoder, classifier};
+use maps::{Maps, array, mean};
 
 fn photos() -> Bench {
     let bench = Bench::new();
@@ -25,14 +27,6 @@ fn layer<'a>(analysis: &'a Value, name: &str) -> &'a Value {
 /// The measures of a layer of a network.
 fn layer_of<'a>(model: &'a Value, name: &str) -> &'a Value {
     model["layers"].as_array().unwrap().iter().find(|layer| layer["layer"] == name).unwrap()
-}
-
-/// The values of an array, `[images, height, width, channels]`, and that shape.
-fn array(bytes: &[u8], name: &str) -> (Vec<f32>, Vec<usize>) {
-    let file = SafeTensors::deserialize(bytes).unwrap();
-    let view = file.tensor(name).unwrap();
-    let values = view.data().chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap()));
-    (values.collect(), view.shape().to_vec())
 }
 
 #[test]
@@ -87,6 +81,60 @@ fn images_without_classes_have_no_selectivity() {
     }
 }
 
+/// Bug: a folder without images beside one with images ended it, where `pretrain` takes both.
+#[test]
+fn folders_that_are_no_classes_are_taken_without_them() {
+    let bench = photos();
+    for number in 0..3 {
+        bench.draw(&format!("dated/2023/{number}.png"), "checkers", number);
+    }
+    bench.make_folder("dated/raw");
+    let run = bench.run("analyze dated --weights pretrained.safetensors --out out --json").success();
+    let run = run.stderr(contains("there is no class selectivity").and(contains("class 'raw'")));
+    let analysis: Value = serde_json::from_slice(&run.get_output().stdout).unwrap();
+    let first = &analysis["models"][0];
+    assert_eq!((&first["images"], &first["classes"]), (&3.into(), &0.into()));
+}
+
+/// Bug: nothing told that networks were compared at different sizes.
+#[test]
+fn different_sizes_of_the_images_are_told() {
+    let bench = photos();
+    bench.succeed(
+        "pretrain --data photos --model micro --image-size 64 --batch-size 4 --steps 1 --out larger",
+    );
+    let line = "analyze photos --weights pretrained.safetensors larger --images 4 --json";
+    let analyzed = |more: &str| {
+        let run = bench.run(&format!("{line} {more}")).success().get_output().clone();
+        let analysis: Value = serde_json::from_slice(&run.stdout).unwrap();
+        let sizes = analysis["models"].as_array().unwrap().iter();
+        let sizes: Vec<u64> = sizes.map(|model| model["image_size"].as_u64().unwrap()).collect();
+        (sizes, String::from_utf8(run.stderr).unwrap())
+    };
+    let (sizes, said) = analyzed("--out both");
+    assert_eq!(sizes, [32, 64]);
+    assert!(said.contains("larger sees images of 64 px") && said.contains("those of 32 px"), "{said}");
+    let page = bench.read_text("both/report.html");
+    assert!(page.contains("images of 64 px") && page.contains("see the images at different sizes"));
+    let (sizes, said) = analyzed("--out same --image-size 64");
+    assert_eq!(sizes, [64, 64]);
+    assert!(!said.contains("sees images"), "{said}");
+    assert!(!bench.read_text("same/report.html").contains("see the images at different sizes"));
+}
+
+/// Bug: of single numbers, which differ in their sign at most, it said that they had collapsed.
+#[test]
+fn maps_of_one_position_have_no_distance() {
+    let bench = photos();
+    let line = "analyze photos --weights weights.safetensors --image-size 8 --out out";
+    let said = bench.succeed(line);
+    assert!(said.contains("8 px") && !said.contains("NaN"), "{said}");
+    let analysis: Value = serde_json::from_str(&bench.read_text("out/analysis.json")).unwrap();
+    assert!(layer(&analysis, "stages.2.1.normalised")["cosine_distance"].as_f64().unwrap() > 0.0);
+    let last = layer(&analysis, "stages.3.0.normalised");
+    assert_eq!((&last["cosine_distance"], &last["saturated_maps"]), (&Value::Null, &0.0.into()));
+}
+
 #[test]
 fn measures_are_those_of_the_activations_that_are_written() {
     let bench = photos();
@@ -127,101 +175,6 @@ fn measures_are_those_of_the_activations_that_are_written() {
             let expected = dot(x, y) / (dot(x, x) * dot(y, y)).sqrt();
             near(&alignment["values"][row][column], expected, &format!("alignment of {row} and {column}"));
         }
-    }
-}
-
-/// Images of each class of [`photos`], which follow one another.
-const OF_CLASS: usize = 4;
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
-fn mean_square(values: &[f64]) -> f64 {
-    values.iter().map(|value| value * value).sum::<f64>() / values.len() as f64
-}
-
-/// The map of each channel in each image, as the definitions of the measures take them.
-struct Maps(Vec<Vec<Vec<f64>>>);
-
-impl Maps {
-    fn of(bytes: &[u8], name: &str) -> Self {
-        let (values, shape) = array(bytes, name);
-        let map = |rows: &[f32], channel: usize| -> Vec<f64> {
-            rows.iter().skip(channel).step_by(shape[3]).map(|&value| f64::from(value)).collect()
-        };
-        let images = values.chunks_exact(values.len() / shape[0]);
-        Self(images.map(|rows| (0..shape[3]).map(|channel| map(rows, channel)).collect()).collect())
-    }
-
-    /// Feature cosine distance, over all pairs of the channels of an image that are not 0.
-    fn distance(&self) -> f64 {
-        let of_image = |maps: &Vec<Vec<f64>>| {
-            let unit = |map: &Vec<f64>| {
-                let length = map.iter().map(|value| value * value).sum::<f64>().sqrt();
-                (length > 0.0).then(|| map.iter().map(|value| value / length).collect::<Vec<f64>>())
-            };
-            let units: Vec<Vec<f64>> = maps.iter().filter_map(unit).collect();
-            let mut sum = 0.0;
-            for left in &units {
-                for right in &units {
-                    sum += 0.5 * (1.0 - left.iter().zip(right).map(|(x, y)| x * y).sum::<f64>());
-                }
-            }
-            sum / (units.len() * units.len()) as f64
-        };
-        mean(&self.0.iter().map(of_image).collect::<Vec<f64>>())
-    }
-
-    /// Shares of the maps that are dead and saturated, and the channels that are so in every image.
-    fn counts(&self) -> [f64; 4] {
-        let channels = self.0[0].len();
-        let mut images = vec![[0_usize; 2]; channels];
-        for maps in &self.0 {
-            let of_layer = mean(&maps.iter().map(|map| mean_square(map)).collect::<Vec<f64>>()).sqrt();
-            for (map, images) in maps.iter().zip(&mut images) {
-                let middle = mean(map);
-                let deviation =
-                    mean_square(&map.iter().map(|value| value - middle).collect::<Vec<f64>>()).sqrt();
-                let is_dead = mean_square(map).sqrt() <= 0.1 * of_layer;
-                images[0] += usize::from(is_dead);
-                images[1] += usize::from(!is_dead && deviation < 0.1 * middle.abs());
-            }
-        }
-        let of_kind = |kind: usize| images.iter().map(move |images| images[kind]);
-        let share = |kind| of_kind(kind).sum::<usize>() as f64 / (self.0.len() * channels) as f64;
-        let always = |kind| of_kind(kind).filter(|&count| count == self.0.len()).count() as f64;
-        [share(0), share(1), always(0), always(1)]
-    }
-
-    /// Class selectivity index of each channel, negative activations counted as 0.
-    fn selectivity(&self) -> Vec<f64> {
-        let of_channel = |channel: usize| {
-            let activity = |maps: &Vec<Vec<f64>>| {
-                mean(&maps[channel].iter().map(|value| value.max(0.0)).collect::<Vec<f64>>())
-            };
-            let of_class =
-                |images: &[Vec<Vec<f64>>]| mean(&images.iter().map(activity).collect::<Vec<f64>>());
-            let mut means: Vec<f64> = self.0.chunks_exact(OF_CLASS).map(of_class).collect();
-            means.sort_by(f64::total_cmp);
-            let highest = means.pop().unwrap();
-            (highest - mean(&means)) / (highest + mean(&means) + 1e-6)
-        };
-        (0..self.0[0].len()).map(of_channel).collect()
-    }
-
-    /// Products of the pooled features of each two images, centred over the images.
-    fn kernel(&self) -> Vec<f64> {
-        let count = self.0.len();
-        let mut kernel = vec![0.0; count * count];
-        for channel in 0..self.0[0].len() {
-            let pooled: Vec<f64> = self.0.iter().map(|maps| mean(&maps[channel])).collect();
-            let middle = mean(&pooled);
-            for (place, value) in kernel.iter_mut().enumerate() {
-                *value += (pooled[place / count] - middle) * (pooled[place % count] - middle);
-            }
-        }
-        kernel
     }
 }
 
