@@ -68,7 +68,8 @@ impl Begun {
     }
 
     /// The same as it goes on now: words about the study may be those of a later version, and a budget another one as long as no
-    /// lengths were chosen by it, as when it proved too short. Of the study itself nothing has run then.
+    /// lengths were chosen by it, as when it proved too short. Of the study itself nothing has run then. What earlier versions did
+    /// not record is taken to be as it is now.
     ///
     /// # Errors
     /// [`StudyError::Changed`] when anything else differs.
@@ -76,11 +77,37 @@ impl Begun {
         if self.steps.is_empty() && self.options.budget.is_some() && now.options.budget.is_some() {
             self.options.budget = now.options.budget;
         }
+        self.take_what_was_not_recorded(now)?;
         let changes = changes(&self.in_table()?, &now.in_table()?);
         match changes.is_empty() {
             true => Ok(Self { study: now.study.clone(), ..self }),
             false => Err(StudyError::Changed { folder: folder.to_owned(), changes }),
         }
+    }
+
+    /// Takes from now what earlier versions did not record, or counted in another way.
+    fn take_what_was_not_recorded(&mut self, now: &Self) -> Result<(), StudyError> {
+        for (path, record) in &mut self.data {
+            if let Some(known) = now.data.get(path)
+                && record != known
+                && record.is_of_earlier_version(Path::new(path))?
+            {
+                *record = *known;
+            }
+        }
+        let (begun, now) = (&mut self.options, &now.options);
+        if begun.launcher.is_none() {
+            begun.launcher.clone_from(&now.launcher);
+        }
+        if begun.timing.is_none() {
+            begun.timing.clone_from(&now.timing);
+        }
+        if let (Some(begun), Some(now)) = (&mut begun.timing, &now.timing)
+            && begun.instructions.is_empty()
+        {
+            begun.instructions.clone_from(&now.instructions);
+        }
+        Ok(())
     }
 
     /// What decides which commands are run and what of them is measured, as a table.

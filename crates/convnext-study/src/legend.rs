@@ -24,6 +24,9 @@ impl StudyOutcome {
         if self.is_any_unstable() {
             text += &format!(" Unstable: of the run, or of one that it starts from, {UNSTABLE}.");
         }
+        if self.has_gaps() {
+            text += " Layers without a value, such as those that are 0 in every image, are in no mean.";
+        }
         if self.has_averages() {
             text += " The paper's numbers are those of the moving average of the weights where its recipe keeps one; that of \
                      ours is in the reports of the runs.";
@@ -37,6 +40,16 @@ impl StudyOutcome {
 
     fn is_any_unstable(&self) -> bool {
         self.results.iter().flatten().any(|result| result.ending.instability().is_some())
+    }
+
+    /// `true` if a layer has no value.
+    fn has_gaps(&self) -> bool {
+        self.results.iter().flatten().any(|result| match &result.ending {
+            Ending::Finished { values, .. } => {
+                values.values().any(|list| list.len() > 1 && list.contains(&None))
+            }
+            Ending::Diverged { .. } | Ending::Failed { .. } => false,
+        })
     }
 
     /// `true` if the paper is quoted, and a moving average of the weights was measured as well.

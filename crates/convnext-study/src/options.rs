@@ -31,6 +31,10 @@ pub struct StudyOptions {
     /// Seconds that the whole study may take; lengths are chosen by it.
     #[serde(default)]
     pub budget: Option<u64>,
+    /// Words that start the ranks of trainings whose results depend on the number of these; none where each is one process.
+    /// `None` where no results do, and in folders of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launcher: Option<Vec<String>>,
     /// What changes no result but times; `None` for a study that shows none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timing: Option<TimingConditions>,
@@ -45,6 +49,10 @@ pub struct StudyOptions {
 pub struct TimingConditions {
     /// Name of the processor.
     pub processor: String,
+    /// Instruction sets of the kernels, as in [`Machine::instructions`](crate::Machine::instructions); empty in folders of
+    /// earlier versions.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub instructions: String,
     /// Threads of each command.
     pub threads: usize,
     /// Words that start the ranks of each training; none where it is one process.

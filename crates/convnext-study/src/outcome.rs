@@ -90,6 +90,25 @@ impl StudyOutcome {
         Some(if networks.len() > 1 { metric.of_network(own) } else { metric.clone() })
     }
 
+    /// The values of a metric that a run lists for a row, such as those of its layers.
+    pub(crate) fn list(&self, place: usize, row: &Row, metric: &ShownMetric) -> Option<&[Option<f64>]> {
+        let own = self.metric_of(place, row, metric)?;
+        self.results[place].as_ref()?.ending.values(&own.name).filter(|values| values.len() > 1)
+    }
+
+    /// Of the lists of a row over its seeds, the entries without a value, and all.
+    pub(crate) fn without_value(
+        &self,
+        row: &Row,
+        labels: Option<usize>,
+        metric: &ShownMetric,
+    ) -> (usize, usize) {
+        let places = row.run.as_deref().map(|run| self.places(run, labels)).unwrap_or_default();
+        let lists: Vec<_> = places.into_iter().filter_map(|place| self.list(place, row, metric)).collect();
+        let missing = lists.iter().flat_map(|list| list.iter()).filter(|value| value.is_none()).count();
+        (missing, lists.iter().map(|list| list.len()).sum())
+    }
+
     /// Seeds of a row's run that was unstable, or that starts from one that was.
     pub(crate) fn unstable_seeds(&self, row: &Row, labels: Option<usize>) -> Vec<u64> {
         let places = row.run.as_deref().map(|run| self.places(run, labels)).unwrap_or_default();
@@ -137,11 +156,8 @@ impl StudyOutcome {
             Ending::Failed { .. } => SeedValue::Failed,
             ending @ Ending::Finished { .. } => {
                 let own = self.metric_of(place, row, metric);
-                match own.and_then(|own| ending.values(&own.name)) {
-                    Some(values) => {
-                        let mean = values.iter().sum::<f64>() / values.len() as f64;
-                        SeedValue::Value(metric.scale() * mean)
-                    }
+                match own.and_then(|own| ending.mean(&own.name)) {
+                    Some(mean) => SeedValue::Value(metric.scale() * mean),
                     None => of_needed().unwrap_or(SeedValue::NotMeasured),
                 }
             }

@@ -8,6 +8,9 @@ use crate::spread::Spread;
 use crate::study::{Row, ShownMetric};
 use crate::table::title;
 
+/// A place on the x axis, and the value there, if there is one.
+type Point = (f64, Option<f64>);
+
 /// Lines over a common axis.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StudyPlot {
@@ -17,7 +20,8 @@ pub struct StudyPlot {
     pub x: String,
     /// Label of the y axis.
     pub y: String,
-    /// Names and points; lines without points keep their place, so that a row looks the same in every plot.
+    /// Names and points; lines without points keep their place, so that a row looks the same in every plot. Layers without a value
+    /// have no point.
     pub lines: Vec<(String, Vec<(f64, f64)>)>,
 }
 
@@ -66,15 +70,9 @@ impl StudyOutcome {
     /// Values of a list, such as those of the layers, by their places from 1.
     fn by_place(&self, metric: &ShownMetric) -> StudyPlot {
         let lines = self.lines(|row, place| {
-            let ending = &self.results[place].as_ref()?.ending;
-            let own = self.metric_of(place, row, metric)?;
-            let values = ending.values(&own.name).filter(|values| values.len() > 1)?;
-            Some(
-                (1..)
-                    .zip(values)
-                    .map(|(number, value)| (f64::from(number), metric.scale() * value))
-                    .collect(),
-            )
+            let scaled = |value: &Option<f64>| value.map(|value| metric.scale() * value);
+            let values = self.list(place, row, metric)?;
+            Some((1..).zip(values).map(|(number, value)| (f64::from(number), scaled(value))).collect())
         });
         StudyPlot {
             title: format!("{} by layer", metric.label),
@@ -87,7 +85,7 @@ impl StudyOutcome {
     fn by_epoch(&self, metric: &ShownMetric) -> StudyPlot {
         let key = format!("validation_{}", metric.name);
         let lines = self.lines(|_, place| {
-            let value = |epoch: &EpochReport| Some((epoch.epochs, metric.scale() * epoch.value(&key)?));
+            let value = |epoch: &EpochReport| Some((epoch.epochs, Some(metric.scale() * epoch.value(&key)?)));
             Some(self.epochs(place)?.iter().filter_map(value).collect())
         });
         StudyPlot {
@@ -101,10 +99,11 @@ impl StudyOutcome {
     fn pretraining_losses(&self) -> StudyPlot {
         let line = |name: &str| {
             let of_seed = |place: usize| {
-                let points = |epoch: &EpochReport| (epoch.epochs, epoch.train_loss);
+                let points = |epoch: &EpochReport| (epoch.epochs, Some(epoch.train_loss));
                 Some(self.epochs(place)?.iter().map(points).collect())
             };
-            (name.to_owned(), mean(self.places(name, None).into_iter().filter_map(of_seed).collect()))
+            let seeds: Vec<Vec<Point>> = self.places(name, None).into_iter().filter_map(of_seed).collect();
+            (name.to_owned(), mean(&seeds))
         };
         let lines = self.pretrainings().into_iter().map(line).collect();
         let title = "Loss of the pre-trainings by epoch".to_owned();
@@ -112,17 +111,14 @@ impl StudyOutcome {
     }
 
     /// A line for each row that is run and each number of labels: the mean of its seeds' points.
-    fn lines(
-        &self,
-        points: impl Fn(&Row, usize) -> Option<Vec<(f64, f64)>>,
-    ) -> Vec<(String, Vec<(f64, f64)>)> {
+    fn lines(&self, points: impl Fn(&Row, usize) -> Option<Vec<Point>>) -> Vec<(String, Vec<(f64, f64)>)> {
         let mut lines = Vec::new();
         for row in self.study.rows.iter() {
             let Some(run) = row.run.as_deref() else { continue };
             for labels in self.labels() {
                 let places = self.places(run, labels).into_iter();
-                let seeds = places.filter_map(|place| points(row, place)).collect();
-                lines.push((with_labels(&row.name, labels), mean(seeds)));
+                let seeds: Vec<Vec<Point>> = places.filter_map(|place| points(row, place)).collect();
+                lines.push((with_labels(&row.name, labels), mean(&seeds)));
             }
         }
         lines
@@ -141,12 +137,15 @@ fn with_labels(name: &str, labels: Option<usize>) -> String {
 }
 
 /// The mean of several lines, point by point, as far as the shortest goes: a data set that is divided by the seed may have
-/// epochs of different lengths.
-fn mean(lines: Vec<Vec<(f64, f64)>>) -> Vec<(f64, f64)> {
+/// epochs of different lengths. Where no line has a value, there is no point.
+fn mean(lines: &[Vec<Point>]) -> Vec<(f64, f64)> {
     let shortest = lines.iter().map(Vec::len).min().unwrap_or_default();
-    let count = lines.len() as f64;
-    let sum = |place: usize| {
-        lines.iter().fold((0.0, 0.0), |sum, line| (sum.0 + line[place].0, sum.1 + line[place].1))
+    let at = |place: usize| {
+        let known = lines.iter().filter_map(|line| Some((line[place].0, line[place].1?)));
+        let known: Vec<(f64, f64)> = known.collect();
+        let count = known.len() as f64;
+        let (x, y) = known.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));
+        (!known.is_empty()).then(|| (x / count, y / count))
     };
-    (0..shortest).map(sum).map(|(x, y)| (x / count, y / count)).collect()
+    (0..shortest).filter_map(at).collect()
 }

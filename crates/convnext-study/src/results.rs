@@ -51,8 +51,9 @@ pub struct RunResult {
 pub enum Ending {
     /// It came to its end.
     Finished {
-        /// Values of the study's metrics that it has, in [0, 1] for shares; several where a metric asks for a list.
-        values: BTreeMap<String, Vec<f64>>,
+        /// Values of the study's metrics that it has, in [0, 1] for shares; several where a metric asks for a list, in which an entry
+        /// may have none. Results of earlier versions do not say which entries have none.
+        values: BTreeMap<String, Vec<Option<f64>>>,
         /// Reports of its epochs; empty of a run that is no training.
         epochs: Vec<EpochReport>,
     },
@@ -100,8 +101,14 @@ impl Ending {
         }
     }
 
-    /// The values of a metric.
-    pub(crate) fn values(&self, metric: &str) -> Option<&[f64]> {
+    /// The mean of a metric's values, of those that there are.
+    pub fn mean(&self, metric: &str) -> Option<f64> {
+        let known: Vec<f64> = self.values(metric)?.iter().copied().flatten().collect();
+        (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64)
+    }
+
+    /// The values of a metric; an entry of a list may have none.
+    pub(crate) fn values(&self, metric: &str) -> Option<&[Option<f64>]> {
         match self {
             Self::Finished { values, .. } => values.get(metric).map(Vec::as_slice),
             Self::Diverged { .. } | Self::Failed { .. } => None,
@@ -147,18 +154,24 @@ fn metrics_of(run: &PlannedRun, metrics: &[ShownMetric]) -> Vec<ShownMetric> {
 }
 
 /// The values of metrics among those of a name, or at their paths in a file.
-fn values(metrics: &[ShownMetric], named: &[(String, f64)], file: &Value) -> BTreeMap<String, Vec<f64>> {
+fn values(
+    metrics: &[ShownMetric],
+    named: &[(String, f64)],
+    file: &Value,
+) -> BTreeMap<String, Vec<Option<f64>>> {
     let of = |metric: &ShownMetric| match metric.name.strip_prefix('/') {
         Some(path) => numbers_at(file, path),
-        None => named.iter().filter(|(name, _)| *name == metric.name).map(|(_, value)| *value).collect(),
+        None => {
+            named.iter().filter(|(name, _)| *name == metric.name).map(|(_, value)| Some(*value)).collect()
+        }
     };
     let found = metrics.iter().map(|metric| (metric.name.clone(), of(metric)));
     found.filter(|(_, values)| !values.is_empty()).collect()
 }
 
 /// The numbers at a path of keys and places, in which `*` is every entry of a list, and `part=output` those whose key
-/// `part` is `output`.
-fn numbers_at(value: &Value, path: &str) -> Vec<f64> {
+/// `part` is `output`; a `null` keeps its place among them.
+fn numbers_at(value: &Value, path: &str) -> Vec<Option<f64>> {
     let (key, rest) = match path.split_once('/') {
         Some((key, rest)) => (key, Some(rest)),
         None => (path, None),
@@ -171,7 +184,8 @@ fn numbers_at(value: &Value, path: &str) -> Vec<f64> {
     };
     let numbers = |entry: &&Value| match rest {
         Some(rest) => numbers_at(entry, rest),
-        None => entry.as_f64().into_iter().collect(),
+        None if entry.is_null() => vec![None],
+        None => entry.as_f64().map(Some).into_iter().collect(),
     };
     entries.iter().flat_map(numbers).collect()
 }
@@ -222,7 +236,7 @@ mod tests {
         let risen = r#"{"epoch":2,"step":12,"epochs":3.0,"train_loss":0.7}"#;
         for ending in [
             Ending::Finished {
-                values: BTreeMap::from([("top1".to_owned(), vec![0.1 + 0.2])]),
+                values: BTreeMap::from([("top1".to_owned(), vec![Some(0.1 + 0.2), None])]),
                 epochs: Vec::from([report, risen].map(|report| serde_json::from_str(report).unwrap())),
             },
             Ending::Diverged { error: "training has diverged".into() },
@@ -247,12 +261,16 @@ mod tests {
 
     #[test]
     fn numbers_are_found_at_their_paths() {
-        let file = serde_json::json!({ "speed": 2.5, "layers": [{ "d": 0.5, "part": "in" }, { "d": 0.25, "part": "out" }, { "e": 1.0 }] });
+        let file = serde_json::json!({ "speed": 2.5, "peak": null, "layers": [
+            { "d": null, "part": "in" }, { "d": 0.5, "part": "in" }, { "d": 0.25, "part": "out" }, { "e": 1.0 },
+        ] });
         for (path, expected) in [
-            ("speed", vec![2.5]),
-            ("layers/*/d", vec![0.5, 0.25]),
-            ("layers/1/d", vec![0.25]),
-            ("layers/part=out/d", vec![0.25]),
+            ("speed", vec![Some(2.5)]),
+            ("peak", vec![None]),
+            // What has no value keeps its place among the others.
+            ("layers/*/d", vec![None, Some(0.5), Some(0.25)]),
+            ("layers/2/d", vec![Some(0.25)]),
+            ("layers/part=out/d", vec![Some(0.25)]),
             ("layers/part=none/d", vec![]),
             ("layers/7/d", vec![]),
             ("layers", vec![]),

@@ -5,12 +5,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use convnext_io::{CHECKPOINTS_FOLDER, CONFIG_FILE, UNFINISHED_SUFFIX, WEIGHTS_FILE};
-use convnext_train::{RUN_FILE, RunRecord};
+use convnext_train::{MachineRecord, RUN_FILE, RunRecord};
 use toml::Table;
 
 use crate::begun::{Begun, VERSION};
-use crate::data_record::DataRecord;
 use crate::error::{StudyError, damaged, unreadable, unwritable};
+use crate::machine::Machine;
+use crate::origin::{Origin, named_path, origins};
 use crate::plan::PlannedRun;
 use crate::results::{Ending, RunResult, measured, read_json, text};
 use crate::runner::StudyObserver;
@@ -19,24 +20,21 @@ use crate::study_folder::{StudyFolder, results_of};
 
 /// Finished trainings of other studies.
 #[derive(Debug, Default)]
-pub struct FinishedRuns(Vec<FinishedRun>);
+pub struct FinishedRuns(Vec<FinishedStudy>);
+
+/// Those of one study.
+#[derive(Debug)]
+struct FinishedStudy {
+    folder: PathBuf,
+    runs: Vec<FinishedRun>,
+}
 
 #[derive(Debug)]
 struct FinishedRun {
     folder: PathBuf,
     origin: Origin,
+    machine: MachineRecord,
     seconds: f64,
-}
-
-/// What a training is made of: where that is equal, so are the results.
-#[derive(Debug, Clone, PartialEq)]
-struct Origin {
-    /// Version of the program.
-    version: String,
-    /// Command and arguments, without the folder that it writes and the weights that it starts from.
-    words: Vec<String>,
-    data: Option<DataRecord>,
-    from: Option<Box<Origin>>,
 }
 
 impl FinishedRuns {
@@ -52,98 +50,112 @@ impl FinishedRuns {
                 metric.label
             )));
         }
+        folders.iter().map(|folder| FinishedStudy::of(folder)).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The first training that is made of the same.
+    fn same(&self, origin: &Origin) -> Option<&FinishedRun> {
+        self.0.iter().flat_map(|study| &study.runs).find(|run| run.origin == *origin)
+    }
+}
+
+impl FinishedStudy {
+    fn of(folder: &Path) -> Result<Self, StudyError> {
+        let begun = Begun::recorded(folder)?;
+        let begun = begun.ok_or_else(|| StudyError::NothingToReuse(folder.to_owned()))?;
+        let (plan, results) = (begun.plan(folder)?, results_of(folder)?);
+        let mut records: Vec<Option<RunRecord>> = Vec::new();
+        for run in &plan {
+            records.push(read_json(&run.folder.join(RUN_FILE))?);
+        }
+        let version = |record: &Option<RunRecord>| record.as_ref().map(|record| record.version.clone());
+        let origins = origins(&plan, &begun, &records.iter().map(version).collect::<Vec<_>>());
         let mut runs = Vec::new();
-        for folder in folders {
-            let begun = Begun::recorded(folder)?;
-            let begun = begun.ok_or_else(|| StudyError::NothingToReuse(folder.to_owned()))?;
-            let (plan, results) = (begun.plan(folder)?, results_of(folder)?);
-            let mut versions = Vec::new();
-            for run in &plan {
-                let record: Option<RunRecord> = read_json(&run.folder.join(RUN_FILE))?;
-                versions.push(record.map(|record| record.version));
-            }
-            for (run, origin) in plan.iter().zip(origins(&plan, &begun, &versions)) {
-                let result = results.iter().rev().find(|result| result.run == run.id);
-                let result = result.filter(|result| matches!(result.ending, Ending::Finished { .. }));
-                if let Some((origin, result)) = origin.zip(result) {
-                    runs.push(FinishedRun { folder: run.folder.clone(), origin, seconds: result.seconds });
-                }
+        for ((run, origin), record) in plan.into_iter().zip(origins).zip(records) {
+            let result = results.iter().rev().find(|result| result.run == run.id);
+            let result = result.filter(|result| matches!(result.ending, Ending::Finished { .. }));
+            if let (Some(origin), Some(result), Some(RunRecord { machine, .. })) = (origin, result, record) {
+                runs.push(FinishedRun { folder: run.folder, origin, machine, seconds: result.seconds });
             }
         }
-        Ok(Self(runs))
+        Ok(Self { folder: folder.to_owned(), runs })
+    }
+
+    /// Why none of its trainings is one of those that are wanted; `None` where one is.
+    fn why_none_of(&self, wanted: &[&Origin]) -> Option<String> {
+        let pairs = self.runs.iter().flat_map(|run| wanted.iter().map(move |wanted| (&run.origin, *wanted)));
+        let pairs: Vec<(&Origin, &Origin)> = pairs.collect();
+        if pairs.iter().any(|(own, wanted)| own == wanted) {
+            return None;
+        }
+        let difference = pairs.iter().find_map(|(own, wanted)| own.difference(wanted));
+        Some(difference.unwrap_or_else(|| match self.runs.is_empty() {
+            true => "none of its trainings has finished, or their arguments name files".to_owned(),
+            false => "none of its finished trainings has the same arguments".to_owned(),
+        }))
     }
 }
 
 /// Takes over what other studies have finished, and this one has not begun: trainings with the same arguments, from the same
 /// weights and images, by the same version of the program. Their folders are copied without checkpoints, so that the other study
-/// may be deleted.
+/// may be deleted. The observer is told of studies that serve for nothing, and where trainings were made on another machine than
+/// this.
 ///
 /// # Errors
 /// What planning, reading and writing report.
 pub fn reuse(
     folder: &mut StudyFolder,
     finished: &FinishedRuns,
+    machine: &Machine,
     observer: &dyn StudyObserver,
 ) -> Result<(), StudyError> {
     let plan = folder.plan()?;
     let metrics = folder.study().metrics.clone();
     let versions = vec![Some(VERSION.to_owned()); plan.len()];
     let origins = origins(&plan, folder.begun(), &versions);
-    for (run, origin) in plan.iter().zip(origins) {
-        let is_begun = folder.result(&run.id).is_some() || run.folder.exists();
-        let Some(origin) = origin.filter(|_| !is_begun) else { continue };
-        let Some(known) = finished.0.iter().find(|known| known.origin == origin) else { continue };
+    let is_open = |run: &PlannedRun| {
+        run.stage.is_training() && folder.result(&run.id).is_none() && !run.folder.exists()
+    };
+    let open: Vec<(&PlannedRun, Option<&Origin>)> =
+        plan.iter().zip(origins.iter().map(Option::as_ref)).filter(|(run, _)| is_open(run)).collect();
+    say_what_serves_for_nothing(finished, &open, observer);
+    let mut remarks = Vec::new();
+    for (run, origin) in open {
+        let Some(known) = origin.and_then(|origin| finished.same(origin)) else { continue };
         let weights = run.needs.first().map(|needed| plan[*needed].folder.join(WEIGHTS_FILE));
         copy_finished(&known.folder, &run.folder, weights.as_deref())?;
         let ended = measured(run, &metrics, None, known.seconds)?;
         let reused_from = Some(known.folder.clone());
         folder.record(RunResult { reused_from, ..RunResult::of(run, ended) })?;
         observer.message(&format!("{} is that of {}", run.id, known.folder.display()));
+        if let Some(remark) = machine.remark(&known.machine).filter(|remark| !remarks.contains(remark)) {
+            observer.message(&remark);
+            remarks.push(remark);
+        }
     }
     Ok(())
 }
 
-/// What each run of a plan is made of; `None` of one that is no training, whose version is not known, or whose arguments name
-/// files: what these hold, and held, is not known.
-fn origins(plan: &[PlannedRun], begun: &Begun, versions: &[Option<String>]) -> Vec<Option<Origin>> {
-    let mut origins: Vec<Option<Origin>> = Vec::new();
-    for (run, version) in plan.iter().zip(versions) {
-        // A training starts from one run at most.
-        let from = run.needs.first().map(|needed| origins[*needed].clone().map(Box::new));
-        let words = words(run);
-        let data = words.iter().skip_while(|word| *word != "--data").nth(1);
-        let names_files = words.iter().any(|word| Some(word) != data && is_path(word));
-        let is_known = run.stage.is_training() && !names_files && from != Some(None);
-        let record = data.and_then(|data| begun.data.get(data)).copied();
-        origins.push(version.clone().filter(|_| is_known).map(|version| Origin {
-            version,
-            data: record,
-            words,
-            from: from.flatten(),
-        }));
+/// Tells of each study of which nothing is taken over why that is so, unless nothing is left to take over.
+fn say_what_serves_for_nothing(
+    finished: &FinishedRuns,
+    open: &[(&PlannedRun, Option<&Origin>)],
+    observer: &dyn StudyObserver,
+) {
+    if open.is_empty() {
+        return;
     }
-    origins
-}
-
-/// The words of a command but for its folder, and the weights of another run.
-fn words(run: &PlannedRun) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut arguments = run.arguments.iter();
-    while let Some(word) = arguments.next() {
-        let is_place = word == "--out" || (word == "--init" && !run.needs.is_empty());
-        if is_place {
-            arguments.next();
-        } else {
-            words.push(word.clone());
+    let wanted: Vec<&Origin> = open.iter().filter_map(|(_, origin)| *origin).collect();
+    let named = open.iter().find_map(|(run, _)| named_path(run)).filter(|_| wanted.is_empty());
+    for study in &finished.0 {
+        let why = match &named {
+            Some(path) => Some(format!("the arguments name '{path}', and what it held is not known")),
+            None => study.why_none_of(&wanted),
+        };
+        if let Some(why) = why {
+            observer.message(&format!("nothing of {} is taken over: {why}", study.folder.display()));
         }
     }
-    words
-}
-
-/// `true` for a word that is, or ends with, the path of something that is there.
-fn is_path(word: &str) -> bool {
-    let path = Path::new(word.split_once('=').map_or(word, |(_, value)| value));
-    path.is_file() || (path.components().count() > 1 && path.exists())
 }
 
 /// Copies the folder of a finished training, as if it had been made here. A copy that was cut short does not count.

@@ -74,6 +74,10 @@ pub struct ShownMetric {
 /// Name of the metric that is the time of a row's pre-training in hours.
 pub const PRETRAINING_HOURS: &str = "pretraining_hours";
 
+/// Names of speeds, and of shares of a time, in what `bench` prints, besides those that say their unit.
+const SPEEDS: [&str; 6] =
+    ["gflops", "peak_gflops", "share_of_peak", "share_of_communication", "efficiency", "profile"];
+
 impl ShownMetric {
     /// Factor from a value to what is shown.
     pub fn scale(&self) -> f64 {
@@ -93,8 +97,12 @@ impl ShownMetric {
 
     /// `true` for a duration or a speed, which other commands on the machine change.
     pub(crate) fn is_timed(&self) -> bool {
-        let last = self.name.rsplit('/').next().unwrap_or_default();
-        self.is_duration() || last.ends_with("_per_second") || last.split('_').any(|word| word == "seconds")
+        let is_timed = |part: &str| {
+            part.ends_with("_per_second")
+                || part.split('_').any(|word| word == "seconds")
+                || SPEEDS.contains(&part)
+        };
+        self.is_duration() || self.name.split('/').any(is_timed)
     }
 }
 
@@ -261,5 +269,27 @@ impl Study {
     pub fn baseline_of(&self, row: &Row) -> Option<&Row> {
         let name = row.against.as_ref().or(self.baseline.as_ref())?;
         self.row(name).filter(|baseline| baseline.name != row.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bug: of what `bench` prints, only the plainest names were known as speeds and times.
+    #[test]
+    fn speeds_and_times_are_known_wherever_they_stand_in_a_path() {
+        let is_timed = |name: &str| {
+            let (name, label) = (name.to_owned(), String::new());
+            ShownMetric { name, label, percent: false, compare: false, over: None }.is_timed()
+        };
+        for name in
+            ["/images_per_second", "/step_seconds/2", "/gflops", "/job/efficiency", "/profile/*/share"]
+        {
+            assert!(is_timed(name), "{name}");
+        }
+        for name in ["top1", "/peak_memory_bytes", "/models/*/layers/part=output/cosine_distance"] {
+            assert!(!is_timed(name), "{name}");
+        }
     }
 }

@@ -80,7 +80,11 @@ impl StudyOutcome {
             let unstable = self.unstable_seeds(row, labels);
             cells.extend(self.shown(place).map(|metric| {
                 let unstable: &[u64] = if metric.is_duration() { &[] } else { &unstable };
-                cell(metric, &self.by_seed(row, labels, metric), unstable)
+                let text = cell(metric, &self.by_seed(row, labels, metric), unstable);
+                match self.without_value(row, labels, metric) {
+                    (0, _) => text,
+                    (missing, all) => format!("{text}, {missing} of {all} layers without a value"),
+                }
             }));
             cells.extend(self.compared(has).map(|metric| self.comparison(row, labels, metric)));
         }

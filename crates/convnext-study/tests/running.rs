@@ -245,6 +245,29 @@ fn images_that_changed_are_refused_when_a_study_goes_on() {
     assert!(error.contains(".bytes was 1, is 3") && error.contains(".files was 1, is 2"), "{error}");
 }
 
+/// Bug: an index that the first training writes beside shards kept the study from going on.
+#[test]
+fn what_is_written_beside_images_is_no_change_of_them() {
+    let (folder, photos) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut options = options("seeds = 1");
+    options.stages.entry(Stage::Finetuning).or_default().data = Some(photos.path().to_owned());
+    let run = |resume| run(folder.path(), &options, resume, &Toy::new(|run| Ok(plain(run))));
+    fs::write(photos.path().join("0.tar"), "a").unwrap();
+    run(false).unwrap();
+    for name in ["shards.index", ".hidden"] {
+        fs::write(photos.path().join(name), "bcd").unwrap();
+    }
+    run(true).unwrap();
+    // An earlier version counted these as well.
+    let path = folder.path().join("study.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let earlier = text.replace("files = 1", "files = 3").replace("bytes = 1", "bytes = 7");
+    assert_ne!(earlier, text);
+    fs::write(&path, earlier).unwrap();
+    run(true).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+}
+
 /// Bug: a later version that said more about a study of its own did not go on with it.
 #[test]
 fn a_study_goes_on_under_other_words_but_not_with_other_runs() {

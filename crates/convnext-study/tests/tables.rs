@@ -160,6 +160,37 @@ fn times_of_other_conditions_do_not_go_on() {
     assert!(open(2, true).is_ok());
 }
 
+/// Bug: a study of speeds went on with other instructions.
+#[test]
+fn times_of_other_instructions_do_not_go_on() {
+    for recorded in ["", "timing = { processor = 'P', threads = 2 }"] {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |timing: &str, resume| {
+            StudyFolder::open(folder.path(), &hours(), &options(&format!("seeds = 1\n{timing}")), resume)
+        };
+        // A folder of an earlier version does not say them, and not even these were speeds for all of them.
+        drop(open(recorded, false).unwrap());
+        let with = |set: &str| format!("timing = {{ processor = 'P', threads = 2, instructions = '{set}' }}");
+        drop(open(&with("avx2"), true).unwrap());
+        let error = open(&with("avx512"), true).unwrap_err().to_string();
+        assert!(error.contains(r#"options.timing.instructions was "avx2", is "avx512""#), "{error}");
+    }
+}
+
+/// Bug: a study whose gradients depend on the ranks went on with others.
+#[test]
+fn results_that_depend_on_the_ranks_do_not_go_on_with_another_launcher() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |launcher: &str, resume| {
+        StudyFolder::open(folder.path(), &hours(), &options(&format!("seeds = 1\n{launcher}")), resume)
+    };
+    // A folder of an earlier version does not say it.
+    drop(open("", false).unwrap());
+    drop(open("launcher = ['mpirun', '-n', '2']", true).unwrap());
+    let error = open("launcher = []", true).unwrap_err().to_string();
+    assert!(error.contains(r#"options.launcher was ["mpirun", "-n", "2"], is []"#), "{error}");
+}
+
 #[test]
 fn images_that_nothing_takes_are_refused() {
     let bench = HOURS.replace("stage = \"pretraining\"", "stage = \"bench\"");

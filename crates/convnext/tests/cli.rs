@@ -31,6 +31,7 @@ mod cli {
     mod data;
     mod decoders;
     mod detecting;
+    mod detection_outputs;
     mod detectors_of_others;
     mod devices;
     mod dividing;
@@ -74,6 +75,8 @@ mod cli {
     mod stopping_early;
     mod stopping_early_extended;
     mod studying;
+    mod studying_images;
+    mod studying_speeds;
     mod talking;
     mod validating;
     mod weight_folders;

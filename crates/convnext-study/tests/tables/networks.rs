@@ -1,6 +1,6 @@
 //! Unstable trainings, and analyses of several networks, with a runner that trains nothing.
 
-use convnext_study::{Study, StudyOutcome};
+use convnext_study::{Ending, Study, StudyOutcome};
 
 use crate::toy::{Rule, failure, options};
 
@@ -79,6 +79,27 @@ fn rows_show_the_networks_of_one_analysis() {
     let by_layer = plots.iter().find(|plot| plot.title.ends_with("by layer")).unwrap();
     assert_eq!(by_layer.lines[0].1, [(1.0, 0.5), (2.0, 0.25)]);
     assert_eq!(by_layer.lines[1].1, [(1.0, 0.25), (2.0, 0.125)]);
+}
+
+/// Bug: the layers after one without a value were drawn a place too early, and nothing told that the mean was without it.
+#[test]
+fn layers_without_a_value_keep_their_places_and_are_counted() {
+    let mut outcome = ran(NETWORKS, |_| Ok(0.5), 2);
+    let analyses = outcome.results.iter_mut().flatten().filter(|result| result.name == "features");
+    for (result, first) in analyses.zip([None, Some(0.5)]) {
+        let Ending::Finished { values, .. } = &mut result.ending else { panic!("it ended") };
+        values.insert("/models/0/layers/*/d".to_owned(), vec![first, None, Some(0.3)]);
+        values.insert("/models/1/layers/*/d".to_owned(), vec![None, None]);
+    }
+    let plots = outcome.plots();
+    let by_layer = plots.iter().find(|plot| plot.title.ends_with("by layer")).unwrap();
+    assert_eq!(by_layer.lines[0].1, [(1.0, 0.5), (3.0, 0.3)]);
+    assert!(by_layer.lines[1].1.is_empty());
+    let table = outcome.table();
+    // A mean of 0.3 and 0.4.
+    assert_eq!(table.rows[0][1], "0.350 ± 0.071, unstable, 3 of 6 layers without a value");
+    assert_eq!(table.rows[1][1], "not measured, 4 of 4 layers without a value");
+    assert!(outcome.legend().contains("Layers without a value, such as those"), "{}", outcome.legend());
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub(crate) const ROWS: [Row; 15] = [
             "convnext-io",
         ],
     ),
-    row("convnext-study", &["convnext-core", "convnext-io", "convnext-train"]),
+    row("convnext-study", &["convnext-core", "convnext-data", "convnext-io", "convnext-train"]),
     task("convnext-multilabel", &["convnext-core", "convnext-nn", "convnext-data", "convnext-train"]),
     task("convnext-segment", DENSE_TASK),
     task("convnext-detect", DENSE_TASK),

@@ -12,7 +12,7 @@ use predicates::str::contains;
 
 use super::bench::{Bench, convnext};
 
-const MINE: &str = r#"
+pub(super) const MINE: &str = r#"
 title = "Masks"
 question = "Do masks help?"
 models = ["micro"]
@@ -35,7 +35,7 @@ rows = [
 ]
 "#;
 
-const RUN: &str =
+pub(super) const RUN: &str =
     "study run mine.toml --data photos --image-size 32 --stem-stride 1 --batch-size 4 --seeds 2";
 
 fn studies() -> Bench {

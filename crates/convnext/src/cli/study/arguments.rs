@@ -1,13 +1,13 @@
 //! Arguments of `convnext study run`.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use convnext::core::{ImageSize, ModelSize};
-use convnext::study::{RecipeChoice, Stage, StageOptions, StudyOptions};
+use convnext::data::{TrainingPlace, training_place};
+use convnext::study::{RecipeChoice, Stage, StageOptions, Study, StudyOptions};
 
 use crate::cli::length::time;
 use crate::cli::out_folder::absolute;
@@ -33,7 +33,8 @@ pub(crate) struct RunArguments {
     /// Images with labels: for fine-tuning, and without their labels for pre-training
     #[arg(long, value_name = "PATH")]
     pub(super) data: Option<PathBuf>,
-    /// Images to pre-train on [default: those of the folder `train` of --data, or all of them]
+    /// Images to pre-train on [default: those of --data that fine-tuning trains on, where they have a folder of their
+    /// own, or all of them]
     #[arg(long, value_name = "PATH")]
     pub(super) pretraining_data: Option<PathBuf>,
     /// Images with labels of many classes, between pre-training and fine-tuning: ImageNet-22K in the paper
@@ -126,18 +127,23 @@ pub(super) enum RecipesName {
     Paper,
 }
 
-/// Names of the folder of the images to train on, in one with parts, in any case.
-const TRAINING_PARTS: [&str; 2] = ["train", "training"];
-
-/// The folder of the images to train on, where there is one that is called so.
-fn training_part(data: &Path) -> Option<PathBuf> {
-    let is_meant = |path: &PathBuf| {
-        let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase());
-        path.is_dir() && name.is_some_and(|name| TRAINING_PARTS.contains(&name.as_str()))
+/// The folder of the images to train on, where there is one of these alone; where others cannot be told from them,
+/// `is_needed` says whether to warn of it.
+fn training_folder(data: &Path, is_needed: bool) -> Option<PathBuf> {
+    let why = match training_place(data) {
+        Ok(TrainingPlace::Folder(folder)) => return Some(folder),
+        Ok(TrainingPlace::Everywhere) => return None,
+        Ok(TrainingPlace::AmongOthers) => {
+            format!("{}: the images to train on have no folder of their own", data.display())
+        }
+        Err(error) => error.to_string(),
     };
-    let mut parts = fs::read_dir(data).ok()?.filter_map(|entry| Some(entry.ok()?.path())).filter(is_meant);
-    let part = parts.next()?;
-    parts.next().is_none().then_some(part)
+    if is_needed {
+        log::warn!(
+            "{why}; so pre-trainings take all images, those for validation among them, unless --pretraining-data names others"
+        );
+    }
+    None
 }
 
 /// A stage and words of a command line, as a shell would divide them.
@@ -166,12 +172,12 @@ fn launcher(text: &str) -> Result<ShellWords, String> {
 }
 
 impl RunArguments {
-    /// The options that decide the results. Paths are whole, so that they are the same when the study goes on from elsewhere.
+    /// The options that decide the results of a study. Paths are whole, so that they are the same when it goes on from elsewhere.
     ///
     /// # Errors
     /// When a path is none.
-    pub(super) fn options(&self) -> anyhow::Result<StudyOptions> {
-        let mut stages = self.stages();
+    pub(super) fn options(&self, study: &Study) -> anyhow::Result<StudyOptions> {
+        let mut stages = self.stages(study);
         for data in stages.values_mut().filter_map(|stage| stage.data.as_mut()) {
             *data = absolute(data)?;
         }
@@ -186,17 +192,21 @@ impl RunArguments {
             only: self.only.clone(),
             stem_stride: self.stem_stride,
             budget: self.budget.map(|budget| budget.as_secs().max(1)),
+            launcher: None,
             timing: None,
             stages,
         })
     }
 
     /// Images that are validated on are left out where a folder keeps them apart.
-    fn images_to_pretrain_on(&self) -> Option<PathBuf> {
-        self.pretraining_data.clone().or_else(|| training_part(self.data.as_deref()?))
+    fn images_to_pretrain_on(&self, study: &Study) -> Option<PathBuf> {
+        let is_needed = study.runs.iter().any(|run| run.stage == Stage::Pretraining);
+        // The commands that are shown may be for another machine.
+        let data = self.data.as_deref().filter(|data| data.exists());
+        self.pretraining_data.clone().or_else(|| training_folder(data?, is_needed))
     }
 
-    fn stages(&self) -> BTreeMap<Stage, StageOptions> {
+    fn stages(&self, study: &Study) -> BTreeMap<Stage, StageOptions> {
         let [all, downstream] =
             [self.image_size, self.downstream_image_size].map(|size| size.map(|size| size.to_string()));
         let of = |data: &Option<PathBuf>, epochs| StageOptions {
@@ -208,7 +218,7 @@ impl RunArguments {
         };
         let of_downstream = of(&self.downstream_data, self.downstream_epochs);
         let mut stages = BTreeMap::from([
-            (Stage::Pretraining, of(&self.images_to_pretrain_on(), self.pretraining_epochs)),
+            (Stage::Pretraining, of(&self.images_to_pretrain_on(study), self.pretraining_epochs)),
             (Stage::Intermediate, of(&self.intermediate_data, self.intermediate_epochs)),
             (Stage::Finetuning, of(&self.data, self.finetuning_epochs)),
             (

@@ -10,6 +10,7 @@ use convnext::study::{PlannedRun, Stage, StudyOptions};
 use convnext::train::{FinetuneRecipe, InitFrom, PretrainRecipe, SupervisedRecipe};
 
 use super::arguments::RunArguments;
+use crate::cli::out_folder::check_apart;
 
 /// Recipes that depend on model and images, and are checked by the commands themselves.
 const MADE: [&str; 2] = ["auto", "paper"];
@@ -77,12 +78,15 @@ fn check_recipe(run: &PlannedRun, matches: &ArgMatches) -> anyhow::Result<()> {
     Ok(read?)
 }
 
-/// Checks that the images of every stage are there.
-pub(super) fn check_data(options: &StudyOptions) -> anyhow::Result<()> {
+/// Checks that the images of every stage are there, and that the study is not written among them: its own pictures would be
+/// taken for more of them.
+pub(super) fn check_data(options: &StudyOptions, out: &Path) -> anyhow::Result<()> {
     for (stage, options) in &options.stages {
-        if let Some(data) = options.data.as_deref().filter(|data| !data.exists()) {
+        let Some(data) = options.data.as_deref() else { continue };
+        if !data.exists() {
             bail!("{}, with the images of each {stage}, does not exist; check its path", data.display());
         }
+        check_apart(out, &[data])?;
     }
     Ok(())
 }

@@ -22,10 +22,9 @@ impl StudyProgress {
 
     /// The first metric that a run has, and its last training loss otherwise.
     fn result(&self, ending: &Ending) -> String {
-        let Ending::Finished { values, epochs } = ending else { return String::new() };
+        let Ending::Finished { epochs, .. } = ending else { return String::new() };
         let shown = self.metrics.iter().find_map(|metric| {
-            let values = values.get(&metric.name)?;
-            let mean = metric.scale() * values.iter().sum::<f64>() / values.len() as f64;
+            let mean = metric.scale() * ending.mean(&metric.name)?;
             let unit = if metric.percent { " %" } else { "" };
             Some(format!("{} {}{unit}, ", metric.label, metric.in_words(mean)))
         });

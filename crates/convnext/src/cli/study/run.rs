@@ -4,9 +4,10 @@ use std::thread::available_parallelism;
 
 use anyhow::bail;
 use clap::Command;
+use convnext::nn::kernels;
 use convnext::study::{
-    FinishedRuns, PlannedRun, StudyError, StudyFolder, StudyOptions, StudyOutcome, TABLE_FILE,
-    TimingConditions, check_parallel, plan, read_study, reuse, run_study,
+    FinishedRuns, Machine, PlannedRun, StudyError, StudyFolder, StudyOptions, StudyOutcome, TABLE_FILE,
+    TimingConditions, check_parallel, deciding_launcher, plan, read_study, reuse, run_study,
 };
 use convnext::train::{Interruption, processor};
 use convnext::{REPORT_FILE, write_study};
@@ -31,33 +32,36 @@ pub(super) fn run(
     check_parallel(&study, arguments.parallel)?;
     let threads = arguments.threads.or_else(|| shared_threads(arguments.parallel));
     let launcher = arguments.launcher.as_ref().map(|words| words.0.clone()).unwrap_or_default();
+    let machine = machine();
     let timing = study.timed_metric().map(|_| TimingConditions {
-        processor: processor(),
+        processor: machine.processor.clone(),
+        instructions: machine.instructions.clone(),
         threads: threads.unwrap_or_else(cores),
         launcher: launcher.clone(),
     });
-    let options = StudyOptions { timing, ..arguments.options()? };
+    let mut options = StudyOptions { timing, ..arguments.options(&study)? };
     // The same commands, however the folder is spelled when the study goes on.
     let out = absolute(&arguments.out)?;
     let planned = plan(&study, &options, &out)?;
+    options.launcher = deciding_launcher(&planned, &launcher);
     check_effect(arguments, &planned)?;
     check(&planned, threads, &program)?;
     if arguments.dry_run {
         // No error: the commands may be for another machine.
-        if let Err(error) = check_data(&options) {
+        if let Err(error) = check_data(&options, &out) {
             log::warn!("{error}");
         }
         let commands: Vec<String> = planned.iter().map(PlannedRun::command_line).collect();
         return print_text(&commands.join("\n"));
     }
-    check_data(&options)?;
+    check_data(&options, &out)?;
     let others = arguments.reuse.iter().map(|other| absolute(other)).collect::<Result<Vec<_>, _>>()?;
     let finished = FinishedRuns::of(&others, &study)?;
     let mut folder = StudyFolder::open(&out, &study, &options, arguments.resume)?;
     let signals = Signals::catch(launched.is_launched())?;
     let processes = Processes::new(threads, launcher, signals.clone())?;
     let progress = StudyProgress { quiet, metrics: study.metrics };
-    reuse(&mut folder, &finished, &progress)?;
+    reuse(&mut folder, &finished, &machine, &progress)?;
     let outcome = run_study(&mut folder, arguments.parallel, &processes, &progress).map_err(|error| {
         let is_requeued = signals.interruption() == Some(Interruption::Requeue);
         match error {
@@ -91,6 +95,12 @@ pub(super) fn run(
 /// The threads of each of several commands; all cores for a single one.
 fn shared_threads(parallel: usize) -> Option<usize> {
     (parallel > 1).then(|| (cores() / parallel).max(1))
+}
+
+/// This machine, with the instruction sets that the commands will run on.
+fn machine() -> Machine {
+    let instructions = format!("{}, bf16 {}", kernels::isa_in_use(), kernels::bf16_in_use());
+    Machine { processor: processor(), instructions }
 }
 
 fn cores() -> usize {
