@@ -77,7 +77,7 @@ fn time_steps(
     if arguments.profile {
         kernels::start_profile();
     }
-    let mut seconds = Vec::with_capacity(arguments.steps);
+    let mut seconds = Vec::new();
     let (live, faults) = (ALLOCATOR.allocated() as u64, page_faults());
     let communication_before = communication.seconds();
     for _ in 0..arguments.steps {

@@ -18,6 +18,11 @@ pub(crate) struct ClassNameArguments {
 }
 
 impl ClassNameArguments {
+    /// The file, if one was named.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        self.class_names.as_deref()
+    }
+
     /// The names of the file for this many classes, if one was named.
     pub(crate) fn read(&self, classes: usize) -> anyhow::Result<Option<ClassNames>> {
         let Some(path) = &self.class_names else { return Ok(None) };

@@ -18,7 +18,7 @@ use super::class_names::ClassNameArguments;
 use super::machine::{Machine, set_up};
 use super::out_folder::{OverwriteArgument, check_apart};
 use super::progress::image_bar;
-use super::read_files::check_output;
+use super::read_files::ReadFiles;
 use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
 
@@ -38,7 +38,8 @@ Examples:
   convnext classify cat.jpg --weights tiny.fcmae_ft_in22k_in1k_384
   convnext classify photos --weights weights.safetensors --top-k 1 --csv answers.csv
   convnext classify photos --weights weights.safetensors --threshold 0.8 --copy-to sorted
-  convnext classify cat.jpg --weights weights.safetensors --top-k 1000 --json"
+  convnext classify cat.jpg --weights weights.safetensors --top-k 1000 --json",
+    mut_arg("overwrite", |overwrite| overwrite.requires("copy_to"))
 )]
 pub(crate) struct ClassifyArguments {
     /// Images, or folders and archives of images
@@ -96,7 +97,9 @@ pub(crate) fn run(arguments: &ClassifyArguments, quiet: bool) -> anyhow::Result<
         arguments.decoding.reading(&arguments.images, arguments.batch_size, threads, arguments.strict);
     let mut output = match &arguments.csv {
         Some(path) => {
-            check_output(path, &weights, &arguments.images, &images)?;
+            let texts = arguments.class_names.file().into_iter().collect();
+            let (weights, sources) = (&*weights, &*arguments.images);
+            ReadFiles { weights, sources, images: &images, texts }.check(path)?;
             Output::table(path)?
         }
         None if arguments.json => Output::Json(Vec::new()),

@@ -5,7 +5,6 @@ mod files;
 
 use std::path::PathBuf;
 
-use anyhow::bail;
 use burn::tensor::Device;
 use clap::Args;
 use convnext::Detector;
@@ -15,6 +14,7 @@ use convnext::detect::DetectOptions;
 
 use self::answer::{Answer, FoundObject};
 use self::files::OutFiles;
+use super::answers::Answers;
 use super::class_names::ClassNameArguments;
 use super::detection_inference::DetectionInferenceArguments;
 use super::left_out::leave_out;
@@ -22,7 +22,7 @@ use super::machine::{Machine, set_up};
 use super::out_folder::{OverwriteArgument, check_apart};
 use super::output::{print_json, print_text};
 use super::progress::image_bar;
-use super::read_files::check_output;
+use super::read_files::ReadFiles;
 use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
 
@@ -91,11 +91,17 @@ pub(crate) fn run(arguments: &DetectArguments, quiet: bool) -> anyhow::Result<()
     let images = open_images(&arguments.images)?;
     let reading = arguments.decoding.reading(&arguments.images, 1, 1, arguments.strict);
     let decoding = Decoding::of(detector.preprocessing(), reading.orientation);
-    let (bar, mut answers) = (image_bar(quiet, images.len()), Vec::new());
+    let (bar, mut answers) = (image_bar(quiet, images.len()), Answers::new(*json));
     if let Some(table) = &arguments.csv {
-        check_output(table, &arguments.weights.file()?, &arguments.images, &images)?;
+        let read = ReadFiles {
+            weights: &arguments.weights.file()?,
+            sources: &arguments.images,
+            images: &images,
+            texts: arguments.class_names.file().into_iter().collect(),
+        };
+        read.check(table)?;
     }
-    let mut files = OutFiles::new(out, arguments.csv.as_deref())?;
+    let mut files = OutFiles::new(out, arguments.csv.as_deref(), arguments.overlay)?;
     for sample in 0..images.len() {
         let name = images.name(sample);
         let found = images.image(sample, &decoding).map_err(anyhow::Error::from).and_then(|image| {
@@ -114,21 +120,16 @@ pub(crate) fn run(arguments: &DetectArguments, quiet: bool) -> anyhow::Result<()
                     .collect();
                 let answer = Answer::new(&name, image.size(), objects);
                 files.write(sample, &answer, &found)?;
-                if !json {
-                    bar.suspend(|| print_text(&answer.in_words()))?;
-                }
-                answers.push(answer);
+                answers.add(answer, |answer| bar.suspend(|| print_text(&answer.in_words())))?;
             }
             Err(error) => leave_out((&images, sample), error, reading.on_corrupt, "searched")?,
         }
         bar.set_position(sample as u64 + 1);
     }
     bar.finish_and_clear();
-    if answers.is_empty() {
-        bail!("none of the {} images could be read; the warnings above say why", images.len());
-    }
+    let answers = answers.finish(images.len())?;
     files.finish()?;
-    if *json { print_json(&answers) } else { Ok(()) }
+    answers.map_or(Ok(()), |answers| print_json(&answers))
 }
 
 /// The detector, with what the arguments say in place of what the weights say.
@@ -143,7 +144,7 @@ fn load(arguments: &DetectArguments, device: &Device) -> anyhow::Result<Detector
     // Softly suppressed scores fall: what is told of in the end is chosen by what is left of them.
     let of_weights = *detector.options();
     // What tiles merge has its score already.
-    let options = arguments.inference.options(of_weights);
+    let options = arguments.inference.options(of_weights)?;
     let score = match options.tiles {
         None => of_weights.score.min(arguments.score),
         Some(_) => arguments.score,

@@ -1,5 +1,6 @@
 //! Arguments about how a detector looks for objects.
 
+use anyhow::bail;
 use clap::Args;
 use convnext::detect::{DetectOptions, Suppression, Tiles};
 
@@ -30,18 +31,42 @@ impl DetectionInferenceArguments {
     }
 
     /// The options: those asked for, and for the rest those of the weights.
-    pub(crate) fn options(&self, of_weights: DetectOptions) -> DetectOptions {
+    ///
+    /// # Errors
+    /// When tiles that nothing looks at shall overlap.
+    pub(crate) fn options(&self, of_weights: DetectOptions) -> anyhow::Result<DetectOptions> {
+        if self.tile == Some(0) && self.overlap.is_some() {
+            bail!("--overlap is about tiles, and --tile 0 looks at whole images alone; leave --overlap out");
+        }
         let overlap = self.overlap.unwrap_or(Tiles::OVERLAP);
         let tiles = match self.tile {
             None => of_weights.tiles,
             Some(0) => None,
             Some(side) => Some(Tiles { side, overlap }),
         };
-        DetectOptions {
+        Ok(DetectOptions {
             suppression: self.nms.unwrap_or(of_weights.suppression),
             at_most: self.max.unwrap_or(of_weights.at_most),
             tiles,
             ..of_weights
-        }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bug: an overlap beside `--tile 0` was accepted, and nothing was done with it.
+    #[test]
+    fn an_overlap_needs_tiles() {
+        let options = |tile, overlap| {
+            let arguments = DetectionInferenceArguments { nms: None, max: None, tile, overlap };
+            arguments.options(DetectOptions::default())
+        };
+        let words = options(Some(0), Some(0.5)).unwrap_err().to_string();
+        assert!(words.contains("leave --overlap out"), "{words}");
+        assert_eq!(options(Some(0), None).unwrap().tiles, None);
+        assert_eq!(options(Some(64), Some(0.5)).unwrap().tiles, Some(Tiles { side: 64, overlap: 0.5 }));
     }
 }

@@ -16,7 +16,7 @@ use super::launched::Launched;
 use super::machine::Machine;
 use super::output::{print_text, thousands};
 use super::progress::image_bar;
-use super::read_files::check_output;
+use super::read_files::ReadFiles;
 use super::shared::{RankArguments, SharedMachine};
 use super::values::{self, DecodeArguments, MachineArguments};
 use super::weights::Weights;
@@ -98,7 +98,8 @@ pub(crate) fn run(arguments: &EmbedArguments, launched: &Launched, quiet: bool) 
         let weights = arguments.weights.file()?;
         let embedder = embedder(arguments, &weights, &shared.machine)?;
         let images = open_images(&arguments.images)?;
-        check_output(&arguments.out, &weights, &arguments.images, &images)?;
+        let sources = &*arguments.images;
+        ReadFiles { weights: &weights, sources, images: &images, texts: Vec::new() }.check(&arguments.out)?;
         let weights = checksum(&weights)?;
         let metadata = metadata(arguments, &embedder, weights);
         let create = || EmbeddingWriter::create(&arguments.out, embedder.width(), &metadata);

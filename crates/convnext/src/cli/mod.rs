@@ -3,6 +3,7 @@
 mod absent;
 mod activations;
 mod analyze;
+mod answers;
 mod bench;
 mod blocks;
 mod class_names;
@@ -49,6 +50,7 @@ mod shared;
 mod signals;
 mod stages;
 mod study;
+mod table_file;
 mod training;
 mod values;
 mod weights;

@@ -8,7 +8,7 @@ use anyhow::bail;
 /// A file that is not whole yet, which is removed where it does not become so.
 pub(super) struct PartFile {
     path: PathBuf,
-    /// The name that it gets; none where it is written to directly, as a pipe is.
+    /// The name that it gets; none where it is written to directly, as a pipe or a device is.
     becomes: Option<PathBuf>,
 }
 
@@ -27,7 +27,9 @@ impl PartFile {
             Ok(found) if found.is_dir() => {
                 bail!("cannot write {}: it is a folder; name a file", path.display())
             }
-            Ok(found) if !found.is_file() => Self { path: path.to_owned(), becomes: None },
+            Ok(found) if !found.is_file() || is_open_file(path) => {
+                Self { path: path.to_owned(), becomes: None }
+            }
             _ => {
                 let mut name = path.as_os_str().to_owned();
                 name.push(".part");
@@ -50,6 +52,12 @@ impl PartFile {
             Some(path) => fs::rename(&self.path, &path).map_err(|error| cannot_write(&path, error)),
         }
     }
+}
+
+/// `true` for a link of the system to a file that is open already, as `/dev/stdout` is: a file renamed over it would take its
+/// place for all programs.
+fn is_open_file(path: &Path) -> bool {
+    ["/dev", "/proc"].iter().any(|folder| path.starts_with(folder)) && path.is_symlink()
 }
 
 /// An error of writing a file, in words: why, and what to do. Only the outermost words are shown, so the cause is in them.
@@ -80,6 +88,24 @@ mod tests {
         let (part, _) = PartFile::create(&folder.path().join("answers.csv")).unwrap();
         let words = part.cannot_write(io::Error::from(io::ErrorKind::StorageFull)).to_string();
         assert!(words.contains("answers.csv: no storage space") && !words.contains(".part"), "{words}");
+    }
+
+    /// Bug: standard output that goes into a file lost its name: the table took the place of `/dev/stdout`.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_that_is_open_is_written_to_under_its_name() {
+        use std::io::Write;
+        use std::os::fd::AsRawFd;
+
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("answers.csv");
+        let open = File::create(&place).unwrap();
+        let name = PathBuf::from(format!("/proc/self/fd/{}", open.as_raw_fd()));
+        let (part, mut file) = PartFile::create(&name).unwrap();
+        file.write_all(b"whole").unwrap();
+        part.finish().unwrap();
+        assert_eq!(fs::read(&place).unwrap(), b"whole");
+        assert!(name.is_symlink());
     }
 
     #[test]

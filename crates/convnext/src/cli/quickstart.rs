@@ -59,9 +59,10 @@ pub(crate) fn run(arguments: &QuickstartArguments, launched: &Launched, quiet: b
     };
     let mut progress = TrainingProgress::new(quiet, Signals::catch(launched.is_launched())?).brief();
     let comparison = job.run(&mut progress).map_err(|error| match error {
-        // It has no `--extend`, and its length is decided by `--quick`.
+        // It has no `--extend`, and its length is decided by `--quick`; of its other flags, only the precision is a setting of
+        // its runs.
         QuickstartError::Train(TrainError::Changed { path, changes, .. }) => {
-            let advice = "give the same --quick";
+            let advice = "give the same --quick and --precision";
             anyhow::Error::from(TrainError::Changed { path, changes, advice })
         }
         // So that `main` sees an interruption for what it is.

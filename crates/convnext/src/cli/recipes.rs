@@ -35,7 +35,7 @@ Examples:
 pub(crate) struct RecipesArguments {
     #[command(subcommand)]
     command: Option<RecipesCommand>,
-    /// Print JSON
+    /// Print the list as JSON
     #[arg(long)]
     json: bool,
 }
@@ -75,6 +75,11 @@ struct Row {
 
 pub(crate) fn run(arguments: &RecipesArguments) -> anyhow::Result<()> {
     match &arguments.command {
+        Some(RecipesCommand::Show(_)) if arguments.json => {
+            bail!(
+                "--json is for the list of recipes; `show` prints TOML, as --recipe reads it, so leave --json out"
+            )
+        }
         Some(RecipesCommand::Show(show)) => print_text(&shown(show)?),
         None => {
             let rows = rows()?;

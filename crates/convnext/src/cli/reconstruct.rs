@@ -9,6 +9,7 @@ use convnext::data::{Dataset, Decoding, FreeNames, open_images};
 use convnext::{Reconstructor, read_mask};
 use serde::Serialize;
 
+use super::answers::Answers;
 use super::left_out::leave_out;
 use super::machine::{Machine, set_up};
 use super::out_folder::{OverwriteArgument, check_apart};
@@ -87,7 +88,7 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
     let reading = arguments.decoding.reading(&arguments.images, 1, 1, arguments.strict);
     let decoding = Decoding::of(reconstructor.preprocessing(), reading.orientation);
     let mut names = FreeNames::default();
-    let mut answers = Vec::new();
+    let mut answers = Answers::new(arguments.json);
     for index in 0..images.len() {
         let image = match images.image(index, &decoding) {
             Ok(image) => image,
@@ -110,15 +111,12 @@ pub(crate) fn run(arguments: &ReconstructArguments) -> anyhow::Result<()> {
             kept: mask.kept().to_vec(),
             reconstruction: target.display().to_string(),
         };
-        if !arguments.json {
-            print_text(&format!("{}  loss {:.4}  {}", answer.image, answer.loss, answer.reconstruction))?;
-        }
-        answers.push(answer);
+        answers.add(answer, |Answer { image, loss, reconstruction, .. }| {
+            print_text(&format!("{image}  loss {loss:.4}  {reconstruction}"))
+        })?;
     }
-    if answers.is_empty() {
-        bail!("none of the {} images could be read; the warnings above say why", images.len());
-    }
-    if arguments.json { print_json(&answers) } else { Ok(()) }
+    let answers = answers.finish(images.len())?;
+    answers.map_or(Ok(()), |answers| print_json(&answers))
 }
 
 /// Refuses to write over an image that is read.

@@ -13,6 +13,7 @@ use convnext::data::{Decoding, Image, open_images};
 
 use self::answer::Answer;
 use self::files::{OutFiles, Place};
+use super::answers::Answers;
 use super::class_names::ClassNameArguments;
 use super::left_out::leave_out;
 use super::machine::{Machine, set_up};
@@ -89,7 +90,8 @@ pub(crate) fn run(arguments: &SegmentArguments, quiet: bool) -> anyhow::Result<(
     let images = open_images(&arguments.images)?;
     let reading = arguments.decoding.reading(&arguments.images, 1, 1, arguments.strict);
     let decoding = Decoding::of(segmenter.preprocessing(), reading.orientation);
-    let (bar, mut files, mut answers) = (image_bar(quiet, images.len()), OutFiles::new(out), Vec::new());
+    let (bar, mut files) = (image_bar(quiet, images.len()), OutFiles::new(out));
+    let mut answers = Answers::new(*json);
     for sample in 0..images.len() {
         let name = images.name(sample);
         let answered = images.image(sample, &decoding).map_err(anyhow::Error::from).and_then(|image| {
@@ -97,25 +99,17 @@ pub(crate) fn run(arguments: &SegmentArguments, quiet: bool) -> anyhow::Result<(
             answer(&segmenter, &image, (&name, &place), arguments)
         });
         match answered {
-            Ok(answer) => {
-                if !json {
-                    bar.suspend(|| print_text(&answer.in_words()))?;
-                }
-                answers.push(answer);
-            }
+            Ok(answer) => answers.add(answer, |answer| bar.suspend(|| print_text(&answer.in_words())))?,
             Err(error) => leave_out((&images, sample), error, reading.on_corrupt, "segmented")?,
         }
         bar.set_position(sample as u64 + 1);
     }
     bar.finish_and_clear();
-    if answers.is_empty() {
-        bail!("none of the {} images could be read; the warnings above say why", images.len());
-    }
-    match (json, arguments.polygons) {
-        (false, _) => Ok(()),
-        (true, false) => print_json(&answers),
+    match (answers.finish(images.len())?, arguments.polygons) {
+        (None, _) => Ok(()),
+        (Some(answers), false) => print_json(&answers),
         // Indented, an outline would take three lines for each corner.
-        (true, true) => print_text(&serde_json::to_string(&answers)?),
+        (Some(answers), true) => print_text(&serde_json::to_string(&answers)?),
     }
 }
 

@@ -37,6 +37,16 @@ pub(crate) fn threads(text: &str) -> Result<usize, String> {
     count_to(text, 1024)
 }
 
+/// Images of a batch that is timed; more than this is a typo.
+pub(crate) fn timed_batch(text: &str) -> Result<usize, String> {
+    count_to(text, 65_536)
+}
+
+/// Steps that are timed; more than this is a typo.
+pub(crate) fn timed_steps(text: &str) -> Result<usize, String> {
+    count_to(text, 1_000_000)
+}
+
 /// Height and width of an image in pixels, or the side of a square.
 pub(crate) fn image_size(text: &str) -> Result<ImageSize, String> {
     let expected = || format!("expected a whole number from 1 to {MAX_IMAGE_SIDE}, or two as HEIGHTxWIDTH");

@@ -7,6 +7,8 @@ const FINETUNE: &str = "finetune --data photos --init none --model micro --out r
 const EVALUATE: &str = "evaluate --data photos --weights w.safetensors";
 const CLASSIFY: &str = "classify photos --weights w.safetensors";
 const DETECT: &str = "detect photo.png --weights w.safetensors --out run";
+const INFER: &str = "bench --mode infer --model micro";
+const BENCH: &str = "bench --mode infer --model micro --batch-size 1";
 const RECONSTRUCT: &str = "reconstruct photo.png --weights w.safetensors --out run";
 
 #[test]
@@ -102,6 +104,9 @@ fn values_out_of_range_are_named_with_their_range() {
         (RECONSTRUCT, "--mask-ratio", &["1.5", "0"], share),
         (EVALUATE, "--tile", &["5"], tile),
         (DETECT, "--tile", &["5", "31", "16385", "-64", "18446744073709551615", "x"], tile),
+        // Bug: room was made for all steps at once, which panicked.
+        (BENCH, "--steps", &["0", "1000000000000", "18446744073709551615"], "from 1 to 1000000"),
+        (INFER, "--batch-size", &["0", "65537", "18446744073709551615"], "from 1 to 65536"),
         (in_tiles[0].as_str(), "--overlap", &["0.95"], overlap),
         (in_tiles[1].as_str(), "--overlap", &["0.95", "-0.1", "nan"], overlap),
     ];
@@ -125,6 +130,7 @@ fn flags_that_exclude_each_other_are_named() {
             (&format!("{CLASSIFY} --json --csv a.csv"), &["--json", "--csv", "cannot be used with"]),
             (&format!("{RECONSTRUCT} --mask m.json --mask-ratio 0.5"), &["--mask", "--mask-ratio"]),
             (&format!("{EVALUATE} --seed 1"), &["--val-fraction"]),
+            (&format!("{CLASSIFY} --overwrite"), &["--copy-to <DIR>"]),
             ("models -q -v", &["--quiet", "--verbose"]),
         ],
     );

@@ -144,10 +144,12 @@ fn a_table_can_be_written() {
 fn a_table_replaces_neither_weights_nor_images_and_only_when_it_is_whole() {
     let bench = photos();
     bench.run("classify photos --weights weights.safetensors --top-k 1 --csv old.csv").success();
-    let read = ["weights.safetensors", "single.bmp", "photos/vertical/00.png"];
+    bench.write("names.txt", "a\nb\nc\n");
+    let read = ["weights.safetensors", "single.bmp", "photos/vertical/00.png", "names.txt"];
     let before = read.map(|name| bench.read(name));
     for name in read {
-        let line = format!("classify photos single.bmp --weights weights.safetensors --csv ./{name}");
+        let classify = "classify photos single.bmp --weights weights.safetensors --class-names names.txt";
+        let line = format!("{classify} --csv ./{name}");
         bench.refuse(1, &[(&line, &["would be written over", "another name"])]);
     }
     assert!(before == read.map(|name| bench.read(name)));

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::cells::cells;
 use super::detecting::TRAIN;
 
-fn fixture(name: &str) -> PathBuf {
+pub(super) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../convnext-io/tests/fixtures/detectors").join(name)
 }
 

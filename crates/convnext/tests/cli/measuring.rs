@@ -126,6 +126,8 @@ fn combinations_that_mean_nothing_are_refused() {
             ("bench --mode infer --model micro --batch-size 1 --scope encoder", &["--scope"]),
             ("bench --mode infer --model micro --batch-size 1 --encoder dense", &["--encoder"]),
             ("bench --mode infer --model micro --batch-size 1 --activations recompute", &["--activations"]),
+            ("bench --mode infer --model micro --batch-size 1 --sum fast", &["--sum"]),
+            ("bench --mode pretrain --scope encoder --model micro --batch-size 1 --sum fast", &["--sum"]),
             (
                 "bench --mode train --model micro --batch-size 1 --activations save-bf16 --precision bf16",
                 &["--activations save-bf16"],

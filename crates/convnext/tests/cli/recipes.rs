@@ -38,6 +38,7 @@ fn recipes_are_listed_with_their_claims_and_shown_resolved() {
             ("recipes show paper-giant", &["paper-giant", "paper-tiny"]),
             ("recipes show paper-ato", &["did you mean 'paper-atto'?"]),
             ("recipes show auto", &["--data", "--model"]),
+            ("recipes --json show plain", &["prints TOML", "leave --json out"]),
             ("recipes show release", &["release"]),
         ],
     );

@@ -223,8 +223,16 @@ fn an_interrupted_quickstart_goes_on_where_it_was() {
     assert_eq!(end(&mut child).code(), Some(130));
     let before = reports(&bench, run);
     // Bug: it advised a flag that a quickstart does not have.
-    let advice: &[&str] = &["; give the same --quick, or choose another --out"];
-    bench.refuse(1, &[("quickstart --resume --out started", advice)]);
+    let advice = "; give the same --quick and --precision, or choose another --out";
+    // Bug: of another precision it advised the same --quick.
+    let precision = "precision was not set, is \"bf16\"";
+    bench.refuse(
+        1,
+        &[
+            ("quickstart --resume --out started", &[advice]),
+            ("quickstart --quick --resume --precision bf16 --out started", &[precision, advice]),
+        ],
+    );
     let mut child = start(&bench, "quickstart --quick --resume --out started");
     let more = || reports(&bench, run).len() > before.len();
     assert!(

@@ -37,7 +37,7 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_name = "NAME", value_parser = values::model)]
     pub(super) model: &'static ModelSize,
     /// Batch size
-    #[arg(long, value_name = "N", value_parser = values::count)]
+    #[arg(long, value_name = "N", value_parser = values::timed_batch)]
     pub(super) batch_size: usize,
     /// Size of the images in pixels: a side, or height and width as in 224x320
     #[arg(long, value_name = "N|HxW", value_parser = values::image_size, default_value = "224")]
@@ -68,7 +68,7 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_name = "N", value_parser = values::count)]
     pub(super) regions: Option<usize>,
     /// Steps that are timed
-    #[arg(long, value_name = "N", value_parser = values::count, default_value_t = 10)]
+    #[arg(long, value_name = "N", value_parser = values::timed_steps, default_value_t = 10)]
     pub(super) steps: usize,
     /// What to do with what the backward pass needs
     #[arg(long, value_name = "POLICY", default_value = "save")]

@@ -21,6 +21,7 @@ use super::subject::{FORWARD_AND_BACKWARD, LEARNING_RATE, Parts, Subject};
 use crate::cli::activations::ActivationsName;
 use crate::cli::machine::Machine;
 use crate::cli::shared::SharedMachine;
+use crate::cli::values::GradientSumName;
 
 impl Subject {
     pub(super) fn new(
@@ -59,7 +60,7 @@ impl Subject {
 
 /// Refuses what the mode has not.
 fn check(arguments: &BenchArguments) -> anyhow::Result<()> {
-    let BenchArguments { mode, encoder, scope, activations, head_width, image_size, .. } = *arguments;
+    let BenchArguments { mode, encoder, scope, activations, sum, head_width, image_size, .. } = *arguments;
     if head_width.is_some() && !mode.is_segmentation() && !mode.is_detection() {
         bail!("--head-width is for --mode segment-* and detect-*; the other modes have no such heads");
     }
@@ -89,6 +90,11 @@ fn check(arguments: &BenchArguments) -> anyhow::Result<()> {
     if activations != ActivationsName::Save && mode.is_inference() {
         bail!(
             "--activations is for --mode train, pretrain, segment-train and detect-train; inference saves nothing"
+        );
+    }
+    if sum != GradientSumName::Ordered && (mode.is_inference() || scope == Scope::Encoder) {
+        bail!(
+            "--sum is for whole steps of --mode train, pretrain, segment-train and detect-train; nothing else adds up gradients"
         );
     }
     if let Some(norm) = arguments.backbone().alternative().filter(|&norm| !has_kernels(Some(norm)))

@@ -1,6 +1,5 @@
 //! Answers of a classifier as text, JSON or a table.
 
-use std::fs::File;
 use std::path::Path;
 
 use convnext::Prediction;
@@ -8,7 +7,7 @@ use convnext::Prediction;
 use super::answer::Answer;
 use super::names::SEPARATOR;
 use crate::cli::output::{print_json, print_text};
-use crate::cli::part_file::PartFile;
+use crate::cli::table_file::TableFile;
 
 /// Destination of the answers, as they come.
 pub(super) enum Output {
@@ -16,18 +15,15 @@ pub(super) enum Output {
     Text { with_labels: bool },
     /// One list, so only when all are there.
     Json(Vec<Answer>),
-    /// A CSV file, which gets its name when it is whole.
-    Table(PartFile, Box<csv::Writer<File>>),
+    /// A CSV file.
+    Table(Box<TableFile>),
 }
 
 impl Output {
     /// A table in a new file, with its head.
     pub(super) fn table(path: &Path) -> anyhow::Result<Self> {
-        let (part, file) = PartFile::create(path)?;
-        let mut writer = csv::Writer::from_writer(file);
         let head = ["image", "rank", "label", "index", "probability", "logit", "answer"];
-        writer.write_record(head).map_err(|error| part.cannot_write(error))?;
-        Ok(Self::Table(part, Box::new(writer)))
+        Ok(Self::Table(Box::new(TableFile::new(path, &head)?)))
     }
 
     pub(super) fn add(&mut self, answer: Answer) -> anyhow::Result<()> {
@@ -37,9 +33,7 @@ impl Output {
                 answers.push(answer);
                 Ok(())
             }
-            Self::Table(part, writer) => {
-                write_rows(writer, &answer).map_err(|error| part.cannot_write(error))
-            }
+            Self::Table(table) => write_rows(table, &answer),
         }
     }
 
@@ -47,10 +41,7 @@ impl Output {
         match self {
             Self::Text { .. } => Ok(()),
             Self::Json(answers) => print_json(&answers),
-            Self::Table(part, mut writer) => {
-                writer.flush().map_err(|error| part.cannot_write(error))?;
-                part.finish()
-            }
+            Self::Table(table) => table.finish(),
         }
     }
 }
@@ -62,12 +53,12 @@ fn describe(answer: &Answer, with_labels: bool) -> String {
     format!("{}{labels}\n{}", answer.image, lines.join("\n"))
 }
 
-fn write_rows(writer: &mut csv::Writer<File>, answer: &Answer) -> csv::Result<()> {
+fn write_rows(table: &mut TableFile, answer: &Answer) -> anyhow::Result<()> {
     let labels = answer.chosen.labels().join(SEPARATOR);
-    for (rank, p) in (1..).zip(&answer.predictions) {
-        let row =
-            (&answer.image, rank, &p.label, p.index, p.probability.to_string(), p.logit.to_string(), &labels);
-        writer.serialize::<(&String, usize, &String, usize, String, String, &String)>(row)?;
+    for (rank, p) in (1_usize..).zip(&answer.predictions) {
+        let [rank, index] = [rank, p.index].map(|number| number.to_string());
+        let (probability, logit) = (p.probability.to_string(), p.logit.to_string());
+        table.write([&answer.image, &rank, &p.label, &index, &probability, &logit, &labels])?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Arguments of `convnext evaluate`, and what they say about the images.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clap::Args;
@@ -105,6 +105,13 @@ impl EvaluateArguments {
     /// Leaves out the files that rank 0 writes.
     pub(super) fn write_nothing(&mut self) {
         (self.html, self.write_predictions) = (None, None);
+    }
+
+    /// The files of labels, names, classes and annotations that were named.
+    pub(super) fn texts(&self) -> Vec<&Path> {
+        let Self { labels, class_names, masks, objects, .. } = self;
+        let files = [labels, &class_names.class_names, &masks.classes, &objects.annotations];
+        files.into_iter().flatten().map(PathBuf::as_path).collect()
     }
 
     /// `true` for weights of this task if they are a detector.

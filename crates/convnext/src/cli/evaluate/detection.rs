@@ -16,7 +16,7 @@ use crate::cli::machine::Machine;
 use crate::cli::output::{print_progress, table};
 use crate::cli::parts::MeasuredPart;
 use crate::cli::progress::image_bar;
-use crate::cli::read_files::check_output;
+use crate::cli::read_files::{ReadFiles, check_data};
 use crate::cli::results_file::ResultsFile;
 use crate::cli::shared::SharedMachine;
 
@@ -28,22 +28,24 @@ pub(super) fn evaluate(
     sends_predictions: bool,
 ) -> anyhow::Result<Measured> {
     let Machine { device, precision, .. } = &shared.machine;
-    let (model, metadata, Images { part, set, decisions }) = shared.prepare(|| {
+    let (model, metadata, options, Images { part, set, decisions }) = shared.prepare(|| {
         check_flags(arguments)?;
         let weights = arguments.weights.file()?;
         let (model, metadata) = load_detector(&weights, device)?;
+        let options = arguments.detection.options(detect_options_of(&metadata))?;
         let images = images(arguments, &named(arguments, &metadata)?, metadata.class_count())?;
         if let Some(path) = &arguments.write_predictions {
             check_numbers(&images)?;
-            check_output(path, &weights, arguments.objects.annotations.as_slice(), images.set.images())?;
+            let (images, texts) = (images.set.images(), arguments.texts());
+            ReadFiles { weights: &weights, sources: &[], images, texts }.check(path)?;
+            check_data(path, &arguments.data)?;
         }
-        Ok((model, metadata, images))
+        Ok((model, metadata, options, images))
     })?;
     if !shared.quiet {
         decisions.iter().for_each(|decision| print_progress(&format!("objects: {decision}")));
     }
     let model = model.with_precision(*precision);
-    let options = arguments.detection.options(detect_options_of(&metadata));
     let preprocessing = match arguments.inference.resize {
         None => metadata.preprocessing,
         Some(rule) => metadata.preprocessing.resized_by(rule, SIDE_MULTIPLE),

@@ -11,7 +11,7 @@ use convnext::{EvaluationPage, write_evaluation};
 
 use super::arguments::EvaluateArguments;
 use crate::cli::parts::MeasuredPart;
-use crate::cli::read_files::check_output;
+use crate::cli::read_files::ReadFiles;
 
 /// An evaluation, and what its page shows of the images.
 pub(super) struct Measured {
@@ -29,7 +29,13 @@ pub(super) struct Measured {
 pub(super) fn check(arguments: &EvaluateArguments) -> anyhow::Result<()> {
     let EvaluateArguments { html, weights, data, .. } = arguments;
     let Some(path) = html else { return Ok(()) };
-    check_output(path, &weights.file()?, slice::from_ref(data), &open_images(&[])?)
+    let read = ReadFiles {
+        weights: &weights.file()?,
+        sources: slice::from_ref(data),
+        images: &open_images(&[])?,
+        texts: arguments.texts(),
+    };
+    read.check(path)
 }
 
 /// Images to show as the network saw them, each with its index in the data set; none where no page is wanted.
