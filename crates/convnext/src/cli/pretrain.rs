@@ -13,6 +13,7 @@ use convnext::write_report;
 
 use super::decoder::DecoderArguments;
 use super::launched::Launched;
+use super::out_folder::check_apart;
 use super::output::{print_text, shell_word, stopped_in_words};
 use super::plan::print_plan;
 use super::shared::SharedMachine;
@@ -120,9 +121,13 @@ pub(super) fn plan(arguments: PretrainArguments, threads: usize) -> anyhow::Resu
     let start = init.as_deref().zip(of_weights.as_ref());
     let backbone = training.backbone(start)?;
     let images = match training.length.dry_run {
-        true => open_unlabelled_read_only(&data),
-        false => open_unlabelled(&data),
-    }?;
+        true => open_unlabelled_read_only(&data)?,
+        false => {
+            // The next training would take the pictures of this run for images.
+            check_apart(&training.out, &[&data])?;
+            open_unlabelled(&data)?
+        }
+    };
     let context = RecipeContext {
         model: &backbone,
         init_from: InitFrom::of(metadata.as_ref()),

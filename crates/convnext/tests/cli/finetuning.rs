@@ -3,6 +3,7 @@
 use predicates::str::contains;
 
 use super::bench::Bench;
+use super::colours::colours;
 use super::weights::{autoencoder, classifier};
 
 const SCRATCH: &str = "finetune --data labelled --init none --model micro --image-size 32";
@@ -34,6 +35,21 @@ fn data_without_a_validation_part_is_split() {
         "evaluate --data labelled --val-fraction 0.25 --seed 4 --weights run/weights.safetensors --json",
     );
     assert_eq!(result["images"], 6, "{result}");
+}
+
+/// Bug: the next commands that it printed turned images that the training had not turned.
+#[test]
+fn the_next_commands_turn_images_as_the_training_did() {
+    let bench = colours();
+    bench.draw_classes("labelled", 3);
+    let multi = "finetune --task multi-label --data photos --labels labels.csv --model micro --image-size 32";
+    for (number, line) in [SCRATCH, multi].into_iter().enumerate() {
+        let said = bench.succeed(&format!("{line} --ignore-orientation --steps 1 --out run-{number}"));
+        for command in ["convnext evaluate ", "convnext classify "] {
+            let next = said.lines().find(|line| line.contains(command)).unwrap();
+            assert!(next.contains(" --ignore-orientation"), "{said}");
+        }
+    }
 }
 
 #[test]

@@ -137,6 +137,47 @@ fn every_option_of_the_autoencoder_runs_and_is_kept() {
     }
 }
 
+/// Bug: the next training took the pictures of the run for images, and its folder for a class.
+#[test]
+fn a_run_is_not_written_among_its_images() {
+    let bench = photos();
+    bench.draw_classes("parts/train", 2);
+    bench.draw_classes("parts/val", 1);
+    let tune = "--model micro --image-size 32 --steps 1";
+    for line in [format!("{QUICK} --steps 1"), format!("finetune --data photos {tune}")] {
+        bench.refuse(
+            1,
+            &[(&format!("{line} --out photos/run"), &["photos/run and photos lie one in the other"])],
+        );
+    }
+    assert!(!bench.exists("photos/run"), "a refused command made its output folder");
+    // Beside the folders of parts it is none of the images.
+    bench.succeed(&format!("finetune --data parts {tune} --out parts/run"));
+    bench.succeed(&format!("finetune --data parts {tune} --out parts/again"));
+}
+
+/// Bug: nobody was told, and the run was recorded as one in bf16.
+#[test]
+fn what_a_masked_dense_encoder_cannot_do_is_told() {
+    let bench = photos();
+    let line = format!("{QUICK} --steps 1 --encoder masked-dense");
+    for choice in ["save-bf16", "recompute"] {
+        let refused = format!("{line} --activations {choice} --out x");
+        bench.refuse(
+            1,
+            &[(
+                &refused,
+                &["--activations has no effect", "the blocks of a masked dense encoder save every value"],
+            )],
+        );
+    }
+    assert!(!bench.exists("x"), "a refused command made its output folder");
+    let warning = "a masked dense encoder computes in f32";
+    bench.run(&format!("{line} --precision bf16 --out dense")).success().stderr(contains(warning).count(1));
+    let sparse = format!("{QUICK} --steps 1 --precision bf16 --out sparse");
+    bench.run(&sparse).success().stderr(contains(warning).not());
+}
+
 #[test]
 fn it_goes_on_from_weights_as_they_say() {
     let bench = photos();

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::bail;
 use convnext::core::{Seed, WeightMetadata};
-use convnext::data::{LabelledData, classes_of_sets, open_label_sets};
+use convnext::data::{LabelledData, Orientation, classes_of_sets, open_label_sets};
 use convnext::multilabel::MultiLabel;
 use convnext::train::{
     Classification, FinetuneJob, FinetuneRecipe, Finetuned, InitFrom, LabelSubset, RecipeContext, finetune,
@@ -14,6 +14,7 @@ use convnext::train::{
 use super::arguments::{FinetuneArguments, FreezeName, TaskName};
 use super::finished::{FinishedTraining, same_part};
 use super::share::check_share_is_used;
+use crate::cli::out_folder::check_apart;
 use crate::cli::output::shell_word;
 use crate::cli::parts::MeasuredPart;
 use crate::cli::plan::print_plan;
@@ -28,6 +29,10 @@ pub(super) fn run(arguments: FinetuneArguments, shared: &SharedMachine) -> anyho
     let (mut job, data) = shared.prepare(|| plan(arguments, shared.machine.threads))?;
     job.run = job.run.shared_by(shared.ranks.clone());
     let (measured_on, device) = (MeasuredPart::of_validation(&data), &shared.machine.device);
+    let turn = match job.run.orientation {
+        Orientation::Honour => "",
+        Orientation::Ignore => " --ignore-orientation",
+    };
     if dry_run {
         let lines = [
             format!("training images: {}", data.train_source),
@@ -46,11 +51,9 @@ pub(super) fn run(arguments: FinetuneArguments, shared: &SharedMachine) -> anyho
     };
     let Finetuned { weights, summary, held_out } = &finetuned;
     let same_part = same_part(*held_out, job.labels.validation_fraction, &job.run);
-    let same_images = match &job.labels.file {
-        Some(file) => format!(" --labels {}{same_part}", shell_word(file)),
-        None => same_part,
-    };
-    let classify = |weights: &str| format!("classify IMAGE --weights {weights}");
+    let labels = job.labels.file.as_ref().map(|file| format!(" --labels {}", shell_word(file)));
+    let same_images = format!("{}{turn}{same_part}", labels.unwrap_or_default());
+    let classify = |weights: &str| format!("classify IMAGE --weights {weights}{turn}");
     FinishedTraining { run: &job.run, weights, summary, same_images }.print(&measured_on, classify)
 }
 
@@ -113,6 +116,10 @@ pub(in crate::cli) fn plan(
     let model = training.backbone(start)?;
     arguments.freeze.warn_if_random(init.is_none());
     let images = open(arguments.task, &labels, &data, Seed(training.seed), training.length.dry_run)?;
+    if images.held_out && labels.file.is_none() && !training.length.dry_run {
+        // Without parts, every folder in the data is a class, that of the run too.
+        check_apart(&training.out, &[&data])?;
+    }
     let class_sizes = class_sizes(arguments.task, &images);
     let sources = [&*images.validation_source, &*images.train_source];
     check_share_is_used(arguments.val_fraction, images.held_out, sources, &data)?;
@@ -125,7 +132,8 @@ pub(in crate::cli) fn plan(
     };
     let mut given = training.given(metadata.as_ref());
     given.flags.extend(arguments.class_weights.map(|weights| weights.setting(CLASS_WEIGHTS)));
-    let origin = Origin { init: init.as_deref(), data: &data, labels: Some(&labels), seed: training.seed };
+    let origin =
+        Origin { init: init.as_deref(), data: &data, labels: Origin::choice(&labels), seed: training.seed };
     given.other_claim = origin.other_claim(&training.recipe, &context, &images.train);
     let mut recipe = FinetuneRecipe::choose(&training.recipe, &given, &context)?;
     let patch = model.patch_size();
