@@ -103,21 +103,6 @@ mod tests {
         }
     }
 
-    /// Bug: the remarks of Figure 1 spoke of pre-trainings of V1, of which it has none.
-    #[test]
-    fn remarks_speak_of_pretrainings_that_there_are() {
-        use crate::stage::Stage;
-        use crate::study::Run;
-
-        for (name, _) in STUDIES {
-            let study = read_study(name).unwrap();
-            let is_of_v1 = |model: &String| model.starts_with("v1-");
-            let of_v1 =
-                |run: &Run| run.stage == Stage::Pretraining && run.model.as_ref().is_some_and(is_of_v1);
-            assert!(!study.remarks.contains("800 for V1") || study.runs.iter().any(of_v1), "{name}");
-        }
-    }
-
     #[test]
     fn pretrainings_have_the_epochs_of_the_recipes_that_they_name() {
         use crate::lengths::printed_epochs;

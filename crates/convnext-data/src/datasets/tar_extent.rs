@@ -7,6 +7,17 @@ use tar::Entry;
 /// The unit of a `.tar`, in bytes: headers take one block, and every member begins with one.
 pub(crate) const BLOCK: u64 = 512;
 
+/// The bytes that the content of a member takes in its archive: fewer than it is long, if it is sparse.
+///
+/// # Errors
+/// When the header of a sparse file has no length.
+pub(crate) fn stored_bytes(entry: &Entry<'_, impl Read>) -> io::Result<u64> {
+    match entry.header().entry_type().is_gnu_sparse() {
+        true => entry.header().entry_size(),
+        false => Ok(entry.size()),
+    }
+}
+
 /// The end of a `.tar` file and of the members that were seen.
 pub(crate) struct Extent {
     /// Bytes of the file.
@@ -31,13 +42,8 @@ impl Extent {
     /// # Errors
     /// [`io::ErrorKind::UnexpectedEof`] when the file ends before it.
     pub(crate) fn pass(&mut self, entry: &Entry<'_, impl Read>) -> io::Result<()> {
-        // A sparse file has fewer bytes here than it is long.
-        let length = if entry.header().entry_type().is_gnu_sparse() {
-            entry.header().entry_size()?
-        } else {
-            entry.size()
-        };
-        let after = entry.raw_file_position().checked_add(length).filter(|&after| after <= self.file);
+        let after =
+            entry.raw_file_position().checked_add(stored_bytes(entry)?).filter(|&after| after <= self.file);
         let Some(after) = after else {
             let member = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{member} is truncated")));

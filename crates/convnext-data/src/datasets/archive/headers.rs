@@ -6,6 +6,8 @@ use std::io::{self, Read};
 
 use tar::Entry;
 
+use crate::datasets::tar_extent::stored_bytes;
+
 /// The most bytes between the contents of two members. A path has up to 4 KiB on Linux and an attribute 64 KiB; libarchive
 /// reads no attribute beyond this size either.
 pub(crate) const MAX_HEADERS: u64 = 16 << 20;
@@ -34,10 +36,7 @@ impl HeaderLimit {
     /// # Errors
     /// When the header of a sparse file has no length.
     pub(crate) fn pass(&self, entry: &Entry<'_, impl Read>) -> io::Result<()> {
-        // A sparse file has fewer bytes here than it is long.
-        let is_sparse = entry.header().entry_type().is_gnu_sparse();
-        let length = if is_sparse { entry.header().entry_size()? } else { entry.size() };
-        let content_end = entry.raw_file_position().saturating_add(length);
+        let content_end = entry.raw_file_position().saturating_add(stored_bytes(entry)?);
         self.end.set(content_end.saturating_add(self.headers));
         Ok(())
     }
