@@ -90,7 +90,9 @@ impl FinishedStudy {
         }
         let difference = pairs.iter().find_map(|(own, wanted)| own.difference(wanted));
         Some(difference.unwrap_or_else(|| match self.runs.is_empty() {
-            true => "none of its trainings has finished, or their arguments name files".to_owned(),
+            true => "none of its trainings has finished, or their arguments name files, or nobody recorded by which \
+                     version or on how many ranks they were made"
+                .to_owned(),
             false => "none of its finished trainings has the same arguments".to_owned(),
         }))
     }

@@ -39,6 +39,18 @@ impl Default for Limits {
     }
 }
 
+/// Why an archive cannot be read: it is damaged, or takes more than it may, which a sound one can do as well.
+pub(crate) fn archive_error(root: &str, error: &io::Error) -> DataError {
+    match error.kind() {
+        io::ErrorKind::FileTooLarge => DataError::Unsupported {
+            name: root.to_owned(),
+            what: format!("an archive that would fill the memory: {error}"),
+            advice: "unpack it into a folder, or divide it",
+        },
+        _ => DataError::Archive { path: root.to_owned(), why: error.to_string() },
+    }
+}
+
 /// Lists an archive, told apart by its first bytes and, for a `.tar`, by its extension.
 pub(crate) fn list(path: &Path, root: String) -> Result<Listing, DataError> {
     list_up_to(path, root, Limits::default())
@@ -50,7 +62,7 @@ fn list_up_to(path: &Path, root: String, limits: Limits) -> Result<Listing, Data
     let metadata = file.metadata().map_err(|source| DataError::io("read", &root, source))?;
     let stamp = Stamp::of(&metadata);
     let mut members = Members { limits, ..Members::default() };
-    let damaged = |error: io::Error| DataError::Archive { path: root.clone(), why: error.to_string() };
+    let damaged = |error| archive_error(&root, &error);
     let (images, storage) = match kind {
         None => return Err(DataError::UnknownSource { path: root }),
         Some(Kind::Plain) => {
@@ -206,7 +218,8 @@ impl Members {
         self.paths += path.len() as u64 * (1 + new_folders);
         if self.paths > self.limits.paths {
             let most = self.limits.paths >> 20;
-            return Err(io::Error::other(format!("the paths of its members take more than {most} MiB")));
+            let words = format!("the paths of its members take more than {most} MiB");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, words));
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use tar::{Builder, Header};
 
 use crate::datasets::dataset::Dataset;
 use crate::datasets::extensions::{extension_of, has_image_extension};
-use crate::datasets::partial_folder::PartialFolder;
+use crate::datasets::partial_folder::{PartialFolder, failed};
 use crate::datasets::shards::classes::CLASSES_FILE;
 use crate::datasets::tar_extent::BLOCK;
 use crate::error::DataError;
@@ -233,8 +233,4 @@ fn check_class_names(dataset: &Dataset) -> Result<(), DataError> {
             advice: "give the class a name without line breaks".into(),
         }),
     }
-}
-
-fn failed(action: &'static str, path: &Path, source: io::Error) -> DataError {
-    DataError::io(action, path.display().to_string(), source)
 }

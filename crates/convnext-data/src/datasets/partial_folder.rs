@@ -89,7 +89,8 @@ fn check_free(out: &Path) -> Result<(), DataError> {
     Ok(())
 }
 
-fn failed(action: &'static str, path: &Path, source: io::Error) -> DataError {
+/// The error of the operating system about a path.
+pub(crate) fn failed(action: &'static str, path: &Path, source: io::Error) -> DataError {
     DataError::io(action, path.display().to_string(), source)
 }
 

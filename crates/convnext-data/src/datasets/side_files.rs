@@ -8,6 +8,7 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 use tar::Archive;
 
+use crate::datasets::archive::archive_error;
 use crate::datasets::archive::headers::{HeaderLimit, MAX_HEADERS};
 use crate::datasets::listing::Listing;
 use crate::datasets::relative::{is_hidden, member_path, parent};
@@ -76,8 +77,7 @@ pub(crate) fn visit_side_files(
     if !listing.is_archive {
         return in_folders(path, listing, wanted, visit);
     }
-    let damaged =
-        |error: io::Error| DataError::Archive { path: listing.root.clone(), why: error.to_string() };
+    let damaged = |error| archive_error(&listing.root, &error);
     let file = File::open(path).map_err(|source| DataError::io("open", &listing.root, source))?;
     let mut file = BufReader::new(file);
     let is_compressed = io::BufRead::fill_buf(&mut file).map_err(damaged)?.starts_with(&[0x1F, 0x8B]);
@@ -96,8 +96,7 @@ fn in_archive(
     wanted: impl Fn(&str) -> bool,
     visit: Visit<'_>,
 ) -> Result<(), DataError> {
-    let damaged =
-        |error: io::Error| DataError::Archive { path: listing.root.clone(), why: error.to_string() };
+    let damaged = |error| archive_error(&listing.root, &error);
     let headers = HeaderLimit::new(MAX_HEADERS);
     let mut archive = Archive::new(headers.watch(source));
     let mut left = most;

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::io;
 use std::path::Path;
 
 use convnext_core::Seed;
@@ -10,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::datasets::class_files::{FreeNames, folder_name};
 use crate::datasets::dataset::Dataset;
-use crate::datasets::partial_folder::PartialFolder;
+use crate::datasets::partial_folder::{PartialFolder, failed};
 use crate::datasets::partition::{Grouped, Shares, partition};
 use crate::datasets::parts::Split;
 use crate::error::DataError;
@@ -135,11 +134,6 @@ fn check_folders(images: &Dataset) -> Result<(), DataError> {
         }
     }
     Ok(())
-}
-
-/// The error of the operating system about a path.
-pub(crate) fn failed(action: &'static str, path: &Path, source: io::Error) -> DataError {
-    DataError::io(action, path.display().to_string(), source)
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@ use std::path::Path;
 use convnext_core::counted;
 
 use crate::datasets::class_files::FreeNames;
-use crate::datasets::partial_folder::PartialFolder;
+use crate::datasets::partial_folder::{PartialFolder, failed};
 use crate::datasets::parts::Split;
-use crate::datasets::split_folders::{failed, place};
+use crate::datasets::split_folders::place;
 use crate::detection::data::DetectionData;
 use crate::detection::error::AnnotationError;
 use crate::detection::set::DetectionSet;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::datasets::split_folders::failed;
+use crate::datasets::partial_folder::failed;
 use crate::detection::set::DetectionSet;
 use crate::error::DataError;
 use crate::instances::instance::{Instance, InstanceMask};

@@ -261,9 +261,8 @@ fn in_short(model: &AnalyzedModel) -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// Bug: all images were read before it was known whether their activations fit.
     #[test]
-    fn room_is_checked_by_the_first_image_alone() {
+    fn more_activations_than_memory_holds_are_refused() {
         assert!(check_room(1_000_000, 10, Some(80_000_000)).is_ok());
         assert!(check_room(1_000_000, 10, None).is_ok());
         let message = check_room(1_000_000, 11, Some(80_000_000)).unwrap_err().to_string();

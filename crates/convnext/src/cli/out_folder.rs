@@ -68,7 +68,8 @@ pub(crate) fn check_apart(folder: &Path, sources: &[impl AsRef<Path>]) -> anyhow
         let read = absolute(source)?;
         if place.starts_with(&read) || read.starts_with(&place) {
             bail!(
-                "{} and {} lie one in the other, so that images could be replaced; choose a folder beside them",
+                "{} and {} lie one in the other, so that images could be replaced, or what is \
+                 written be taken for images; choose a folder beside them",
                 folder.display(),
                 source.display()
             );

@@ -61,9 +61,10 @@ impl<R: Read> Read for Metered<'_, R> {
         self.bytes += count as u64;
         if self.bytes > self.limit.end.get() {
             let most = self.limit.headers >> 10;
-            return Err(io::Error::other(format!(
-                "the name and the attributes of a member take more than {most} KiB"
-            )));
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("the name and the attributes of a member take more than {most} KiB"),
+            ));
         }
         Ok(count)
     }

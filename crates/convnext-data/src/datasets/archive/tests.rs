@@ -179,7 +179,7 @@ fn long_names_in_compressed_archives_do_not_fill_the_memory() {
     let list = |headers| list_up_to(file.path(), "x".into(), Limits { headers, ..Limits::default() });
     assert_eq!(list(8 << 10).unwrap().images.len(), 2);
     let message = list(4 << 10).unwrap_err().to_string();
-    assert!(message.contains("a member take more than 4 KiB"), "{message}");
+    assert!(message.contains("a member take more than 4 KiB") && !message.contains("damaged"), "{message}");
 }
 
 /// Bug: as every folder above a member is kept, one deep path took the square of its length.
@@ -192,6 +192,9 @@ fn deep_paths_do_not_fill_the_memory() {
         let list = |paths| list_up_to(file.path(), "x".into(), Limits { paths, ..Limits::default() });
         assert_eq!(list(600_000).unwrap().folders.len(), 500);
         let message = list(400_000).unwrap_err().to_string();
-        assert!(message.contains("the paths of its members take more than"), "{message}");
+        assert!(
+            message.contains("the paths of its members take more than") && !message.contains("damaged"),
+            "{message}"
+        );
     }
 }
